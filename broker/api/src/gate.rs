@@ -1,0 +1,158 @@
+//! Gates: plugins that decide. A question goes in, a verdict comes out, within a deadline.
+
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use mqtt_wire::{QoS, TopicFilter};
+
+use crate::{Principal, Secret};
+
+/// An answer that may take a while. A gate that has it at hand returns a future that is ready at once, which costs the
+/// caller no thread switch.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// By what a peer came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// An MQTT listener.
+    Mqtt,
+    /// The HTTP API.
+    Http,
+}
+
+/// What a peer said of itself, and what the listener knows of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Login {
+    /// By what the peer came in.
+    pub transport: Transport,
+    /// The MQTT client id; empty over HTTP.
+    pub client_id: String,
+    /// The user name, if one was given.
+    pub username: Option<String>,
+    /// The password, if one was given.
+    pub password: Option<Secret>,
+    /// The peer's certificate (DER), already verified against the listener's authorities by TLS.
+    pub certificate: Option<Vec<u8>>,
+    /// Where the peer connected from.
+    pub peer: SocketAddr,
+    /// Whether the listener it came through is bound to a loopback address.
+    pub loopback: bool,
+}
+
+impl Login {
+    /// A login with nothing known but where it came from.
+    #[must_use]
+    pub fn from_peer(transport: Transport, peer: SocketAddr) -> Self {
+        Self {
+            transport,
+            client_id: String::new(),
+            username: None,
+            password: None,
+            certificate: None,
+            peer,
+            loopback: peer.ip().is_loopback(),
+        }
+    }
+}
+
+/// What an authenticator says of a login.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It is this principal.
+    Known(Arc<Principal>),
+    /// It is refused, whatever others in the chain would say. The text is for the log; the peer is not told.
+    Refused(String),
+    /// This authenticator has nothing to say about such a login.
+    Silent,
+}
+
+/// A part of a twin that may be read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Section {
+    /// What the device should be.
+    Desired,
+    /// What the device says it is.
+    Reported,
+    /// What the back end noted about it.
+    Tags,
+    /// The twin as a whole.
+    Whole,
+}
+
+/// What a principal wants to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Access {
+    /// Publish to a topic; also asked for a will when its client connects.
+    Publish {
+        /// The topic name.
+        topic: String,
+        /// The quality of service of the message.
+        qos: QoS,
+        /// Whether it is to be retained.
+        retain: bool,
+    },
+    /// Subscribe to a filter; allowed only if everything the filter can match is allowed.
+    Subscribe {
+        /// The topic filter, without a share prefix.
+        filter: TopicFilter,
+    },
+    /// Read a device's twin over HTTP.
+    ReadTwin {
+        /// The device.
+        device: String,
+        /// The part.
+        section: Section,
+    },
+    /// Change or delete a part of a device's twin over HTTP.
+    WriteTwin {
+        /// The device.
+        device: String,
+        /// The part.
+        section: Section,
+    },
+    /// List devices or follow the changes of the whole fleet over HTTP.
+    ReadFleet,
+    /// Read what an operator reads: metrics and broker administration.
+    Operate,
+}
+
+/// What an authorizer says of an access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It may.
+    Allow,
+    /// It may not, whatever others in the chain would say.
+    Deny,
+    /// This authorizer has nothing to say about it. If nobody has, the answer is no.
+    Silent,
+}
+
+/// A gate could not decide. The caller treats it as "no"; the text is for the log.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct GateError(pub String);
+
+/// Finds out who a peer is.
+pub trait Authenticate: fmt::Debug + Send + Sync {
+    /// Judges one login. Runs outside the threads that carry messages; a slow answer delays only this login.
+    ///
+    /// # Errors
+    /// When the gate could not decide; the login is then refused.
+    fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>>;
+}
+
+/// Decides what a principal may do.
+pub trait Authorize: fmt::Debug + Send + Sync {
+    /// Judges one access. Verdicts are remembered for a connection until the policy changes.
+    ///
+    /// # Errors
+    /// When the gate could not decide; the access is then denied.
+    fn authorize(
+        &self,
+        principal: &Arc<Principal>,
+        access: &Access,
+    ) -> Pending<'static, Result<Decision, GateError>>;
+}

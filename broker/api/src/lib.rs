@@ -1,0 +1,28 @@
+//! The doors of the house, and the promise to those who write plugins.
+//!
+//! A plugin enters through one of two doors:
+//!
+//! * a **gate** decides: who a connection is ([`Authenticate`]), and what that principal may do ([`Authorize`]);
+//! * a **link** takes part: it receives messages and presence like a client without a socket ([`Link`]), and
+//!   publishes through the [`Broker`] handle it was attached to.
+//!
+//! Everything that passes a door is plain data: no borrowed lifetimes and nothing that only Rust could hold, so that
+//! the same doors can be carried to a sandbox or to another process.
+
+mod gate;
+mod link;
+mod principal;
+mod problem;
+
+pub use gate::{
+    Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Section, Transport, Verdict,
+};
+pub use link::{
+    Answer, Broker, Delivery, Departure, Link, LinkEvent, LinkPublish, LinkSpec, LinkSubscription,
+    ReplaceKey, Ticket, To,
+};
+pub use principal::{Principal, Secret};
+pub use problem::Problem;
+
+// The words of MQTT that stand in the doors, so that a plugin needs no other crate of the house.
+pub use mqtt_wire::{ClientId, QoS, ReasonCode, TopicFilter, TopicName, Version};
