@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Runs every client script against one broker, and the README's walk-through against another."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import broker
+
+HERE = Path(__file__).resolve().parent
+SCRIPT_SECONDS = 120
+SCRIPTS = {
+    "paho-mqtt": [sys.executable, HERE / "paho_clients.py"],
+    "mosquitto": [HERE / "mosquitto_clients.sh"],
+    "MQTT.js": ["node", HERE / "mqttjs" / "clients.js"],
+    "AWS IoT Device SDK v2": [sys.executable, HERE / "aws_sdk.py"],
+    "README": [sys.executable, HERE / "readme.py"],
+}
+
+
+def run(title, command, environment):
+    """Runs one script; returns whether it passed."""
+    started = time.monotonic()
+    print(f"== {title}", flush=True)
+    try:
+        status = subprocess.run(command, env=environment, timeout=SCRIPT_SECONDS, stdin=subprocess.DEVNULL).returncode
+    except subprocess.TimeoutExpired:
+        status = f"no end within {SCRIPT_SECONDS} s"
+    passed = status == 0
+    print(f"== {title}: {'passed' if passed else f'FAILED ({status})'} in {time.monotonic() - started:.1f} s", flush=True)
+    return passed
+
+
+def main():
+    wanted = sys.argv[1:] or list(SCRIPTS)
+    unknown = [title for title in wanted if title not in SCRIPTS]
+    if unknown:
+        sys.exit(f"unknown: {', '.join(unknown)}; there are: {', '.join(SCRIPTS)}")
+    with tempfile.TemporaryDirectory(prefix="twinmq-clients-") as folder:
+        certs = Path(folder) / "certs"
+        broker.make_certificates(certs)
+        options = ["--mqtts", "127.0.0.1:0"]
+        with broker.Broker(folder, HERE / "broker.toml", *options) as running:
+            addresses = {f"TWINMQ_{name.upper()}": running.ready[name] for name in ("mqtt", "mqtts", "http")}
+            environment = {**os.environ, **addresses, "TWINMQ_CERTS": str(certs), "TWINMQ_DEVICE": broker.DEVICE}
+            failed = [title for title in wanted if not run(title, SCRIPTS[title], environment)]
+            if failed:
+                print(f"-- the end of the broker's log\n{running.tail()}", flush=True)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+    print(f"all {len(wanted)} client scripts passed", flush=True)
+
+
+if __name__ == "__main__":
+    main()
