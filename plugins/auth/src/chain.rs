@@ -1,0 +1,265 @@
+//! The chain: gates are asked in order, the first clear verdict wins, and silence means no.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
+
+use crate::{
+    AclFile, Auth, AuthError, Authorization,
+    anonymous::AnonymousGate,
+    certificate::CertificateGate,
+    device::Devices,
+    judged::{Fault, judged},
+    login,
+    loopback::AllowAllOnLoopback,
+    password_file::PasswordFile,
+    policy::Policy,
+    watched_file::Refresh,
+};
+
+/// The attribute of a principal that holds the client id it came in with; absent over HTTP.
+pub const CLIENT_ID: &str = "client_id";
+
+/// The attribute that is `true` if the principal came in from this machine, through a listener on a loopback address.
+pub const LOOPBACK: &str = "loopback";
+
+/// The assembled chain.
+///
+/// The first gate that knows or refuses, allows or denies, decides. A gate that fails, panics or does not answer in time
+/// decides as well: the answer is no, and it is logged with the gate's name. If all are silent the answer is no.
+///
+/// To every principal it adds the attributes [`CLIENT_ID`] and [`LOOPBACK`], and the device, unless a gate named one.
+/// Needs a tokio runtime with time; where every gate has its answer at hand, authorizing needs none.
+#[derive(Debug)]
+pub struct Gates {
+    authenticators: Vec<Named<dyn Authenticate>>,
+    authorizers: Arc<[Named<dyn Authorize>]>,
+    deadline: Duration,
+    devices: Devices,
+    policy: Arc<Policy>,
+}
+
+/// A gate and what the log calls it.
+#[derive(Debug)]
+struct Named<G: ?Sized> {
+    name: String,
+    gate: Arc<G>,
+}
+
+impl<G: ?Sized> From<(String, Arc<G>)> for Named<G> {
+    fn from((name, gate): (String, Arc<G>)) -> Self {
+        Self { name, gate }
+    }
+}
+
+impl<G: ?Sized> Named<G> {
+    /// Notes in the log why this gate gave no verdict; the caller takes it as a no.
+    fn failed(&self, fault: &Fault) -> GateError {
+        tracing::error!(
+            gate = self.name,
+            "the gate gave no verdict, which means no: {fault}"
+        );
+        GateError(format!("the gate {}: {fault}", self.name))
+    }
+}
+
+impl Gates {
+    /// Builds the gates that the settings ask for. The `extra` authorizers are asked, in their order, before the ACL
+    /// file: what they decide no file can change. Reads the files: blocks on the disk.
+    ///
+    /// # Errors
+    /// When a file cannot be read or has mistakes: all mistakes of all files.
+    pub fn build(settings: &Auth, extra: Vec<Arc<dyn Authorize>>) -> Result<Self, AuthError> {
+        let files = Files::open(settings)?;
+        let mut gates = Self::of(
+            files.authenticators(settings),
+            files.authorizers(settings, extra),
+            settings.gate_deadline,
+        );
+        gates.devices = Devices {
+            from: settings.device_from,
+            certificate_name: settings.certificate_name,
+        };
+        gates.policy = Arc::new(Policy::new(files.watched()));
+        Ok(gates)
+    }
+
+    /// A chain of these gates, each with the name that stands in the log.
+    #[must_use]
+    pub fn of(
+        authenticators: Vec<(String, Arc<dyn Authenticate>)>,
+        authorizers: Vec<(String, Arc<dyn Authorize>)>,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            authenticators: authenticators.into_iter().map(Named::from).collect(),
+            authorizers: authorizers.into_iter().map(Named::from).collect(),
+            deadline,
+            devices: Devices::default(),
+            policy: Arc::new(Policy::new(Vec::new())),
+        }
+    }
+
+    /// A number that grows whenever a file of `[auth]` changed. A verdict that is kept must be dropped when the number is
+    /// not the one that was read before it was asked for.
+    #[must_use]
+    pub fn policy_epoch(&self) -> Arc<AtomicU64> {
+        self.policy.epoch()
+    }
+
+    /// Looks at the files of `[auth]` now, and says whether anything changed. Blocks on the disk.
+    pub fn refresh(&self) -> bool {
+        self.policy.refresh()
+    }
+
+    /// Looks at the files of `[auth]` every second; never ends. Without it they are looked at when somebody logs in.
+    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.policy).watch()
+    }
+
+    async fn who(&self, login: Login) -> Result<Verdict, GateError> {
+        self.policy.refresh_if_due().await;
+        for named in &self.authenticators {
+            let verdict = judged(self.deadline, || named.gate.authenticate(login.clone())).await;
+            match verdict.map_err(|fault| named.failed(&fault))? {
+                Verdict::Known(principal) => {
+                    return Ok(Verdict::Known(Arc::new(self.complete(&principal, &login))));
+                }
+                Verdict::Refused(why) => return Ok(Verdict::Refused(why)),
+                Verdict::Silent => {}
+            }
+        }
+        Ok(Verdict::Refused(
+            "credentials that no gate of [auth] can check".into(),
+        ))
+    }
+
+    /// The principal with what the chain knows of it.
+    fn complete(&self, principal: &Principal, login: &Login) -> Principal {
+        let mut principal = principal.clone();
+        principal
+            .attributes
+            .insert(LOOPBACK.into(), login::is_loopback(login).to_string());
+        if login.client_id.is_empty() {
+            principal.attributes.remove(CLIENT_ID);
+        } else {
+            principal
+                .attributes
+                .insert(CLIENT_ID.into(), login.client_id.clone());
+        }
+        if principal.device.is_none() {
+            principal.device = self.devices.of(&principal, login).map(Into::into);
+        }
+        principal
+    }
+}
+
+impl Authenticate for Gates {
+    fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>> {
+        Box::pin(self.who(login))
+    }
+}
+
+impl Authorize for Gates {
+    fn authorize(
+        &self,
+        principal: &Arc<Principal>,
+        access: &Access,
+    ) -> Pending<'static, Result<Decision, GateError>> {
+        let (gates, deadline) = (Arc::clone(&self.authorizers), self.deadline);
+        let (principal, access) = (Arc::clone(principal), access.clone());
+        Box::pin(async move {
+            for named in &*gates {
+                let decision = judged(deadline, || named.gate.authorize(&principal, &access)).await;
+                match decision.map_err(|fault| named.failed(&fault))? {
+                    Decision::Silent => {}
+                    clear => return Ok(clear),
+                }
+            }
+            Ok(Decision::Deny)
+        })
+    }
+}
+
+/// The files the settings name, read.
+struct Files {
+    passwords: Option<Arc<PasswordFile>>,
+    rules: Option<Arc<AclFile>>,
+}
+
+impl Files {
+    fn open(settings: &Auth) -> Result<Self, AuthError> {
+        let mut problems = Vec::new();
+        let passwords = settings
+            .password_file
+            .as_deref()
+            .map(|path| PasswordFile::open(path, settings.hashing, settings.remembered_logins_max));
+        let passwords = passwords.and_then(|opened| opened.map_err(|found| problems.extend(found)).ok());
+        let rules = settings.acl_file.as_deref().map(AclFile::open);
+        let rules = rules.and_then(|opened| opened.map_err(|found| problems.extend(found)).ok());
+        if problems.is_empty() {
+            Ok(Self {
+                passwords: passwords.map(Arc::new),
+                rules: rules.map(Arc::new),
+            })
+        } else {
+            Err(AuthError::Problems(problems))
+        }
+    }
+
+    fn watched(&self) -> Vec<Arc<dyn Refresh>> {
+        let passwords = self.passwords.iter().map(|passwords| passwords.watched());
+        passwords
+            .chain(self.rules.iter().map(|rules| rules.watched()))
+            .collect()
+    }
+
+    /// A password that was presented must be right, whatever else was presented; so it is looked at first.
+    fn authenticators(&self, settings: &Auth) -> Vec<(String, Arc<dyn Authenticate>)> {
+        let mut gates: Vec<(String, Arc<dyn Authenticate>)> = Vec::new();
+        if let Some(passwords) = &self.passwords {
+            gates.push((
+                "password_file".into(),
+                Arc::clone(passwords) as Arc<dyn Authenticate>,
+            ));
+        }
+        if let Some(name) = settings.certificate_name {
+            gates.push(("certificate".into(), Arc::new(CertificateGate::new(name))));
+        }
+        gates.push((
+            "anonymous".into(),
+            Arc::new(AnonymousGate::new(settings.anonymous)),
+        ));
+        gates
+    }
+
+    /// Who was turned out is denied first; who is let in on loopback comes last, so that every rule counts there too.
+    fn authorizers(
+        &self,
+        settings: &Auth,
+        extra: Vec<Arc<dyn Authorize>>,
+    ) -> Vec<(String, Arc<dyn Authorize>)> {
+        let mut gates: Vec<(String, Arc<dyn Authorize>)> = Vec::new();
+        if let Some(passwords) = &self.passwords {
+            gates.push((
+                "password_file".into(),
+                Arc::clone(passwords) as Arc<dyn Authorize>,
+            ));
+        }
+        gates.extend(
+            (1..)
+                .zip(extra)
+                .map(|(number, gate)| (format!("extra authorizer {number}"), gate)),
+        );
+        if let Some(rules) = &self.rules {
+            gates.push(("acl_file".into(), Arc::clone(rules) as Arc<dyn Authorize>));
+        }
+        if settings.authorize == Authorization::AllowAllOnLoopback {
+            gates.push(("allow_all_on_loopback".into(), Arc::new(AllowAllOnLoopback)));
+        }
+        gates
+    }
+}

@@ -1,0 +1,258 @@
+//! The chain as such, with gates that do whatever gates can do.
+
+use std::{
+    future::{pending, ready},
+    sync::Arc,
+    time::Duration,
+};
+
+use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
+use plugin_auth::Gates;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{House, Log, by_password, from_afar, may, principal, publish, who};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Everything a gate can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Conduct {
+    SaysYes,
+    SaysYesLate,
+    SaysYesTooLate,
+    SaysNo,
+    IsSilent,
+    Fails,
+    PanicsAtOnce,
+    PanicsLater,
+    NeverAnswers,
+}
+
+use Conduct::{
+    Fails, IsSilent, NeverAnswers, PanicsAtOnce, PanicsLater, SaysNo, SaysYes, SaysYesLate, SaysYesTooLate,
+};
+
+const ALL: [Conduct; 9] = [
+    SaysYes,
+    SaysYesLate,
+    SaysYesTooLate,
+    SaysNo,
+    IsSilent,
+    Fails,
+    PanicsAtOnce,
+    PanicsLater,
+    NeverAnswers,
+];
+
+impl Conduct {
+    fn perform<T: Send + 'static>(self, yes: T, no: T, silent: T) -> Pending<'static, Result<T, GateError>> {
+        match self {
+            SaysYes => Box::pin(ready(Ok(yes))),
+            SaysYesLate => Box::pin(async {
+                sleep(DEADLINE / 2).await;
+                Ok(yes)
+            }),
+            SaysYesTooLate => Box::pin(async {
+                sleep(DEADLINE * 2).await;
+                Ok(yes)
+            }),
+            SaysNo => Box::pin(ready(Ok(no))),
+            IsSilent => Box::pin(ready(Ok(silent))),
+            Fails => Box::pin(ready(Err(GateError("the directory is down".into())))),
+            PanicsAtOnce => panic!("a gate's own mistake"),
+            PanicsLater => Box::pin(async {
+                sleep(DEADLINE / 2).await;
+                panic!("a gate's own mistake, later")
+            }),
+            NeverAnswers => Box::pin(pending()),
+        }
+    }
+
+    fn is_yes(self) -> bool {
+        matches!(self, SaysYes | SaysYesLate)
+    }
+}
+
+impl Authenticate for Conduct {
+    fn authenticate(&self, _: Login) -> Pending<'_, Result<Verdict, GateError>> {
+        let known = Verdict::Known(Arc::new(Principal::named("somebody")));
+        self.perform(known, Verdict::Refused("no".into()), Verdict::Silent)
+    }
+}
+
+impl Authorize for Conduct {
+    fn authorize(&self, _: &Arc<Principal>, _: &Access) -> Pending<'static, Result<Decision, GateError>> {
+        self.perform(Decision::Allow, Decision::Deny, Decision::Silent)
+    }
+}
+
+fn gates(conducts: &[Conduct]) -> Gates {
+    let authenticators = conducts
+        .iter()
+        .map(|gate| (format!("{gate:?}"), Arc::new(*gate) as Arc<dyn Authenticate>));
+    let authorizers = conducts
+        .iter()
+        .map(|gate| (format!("{gate:?}"), Arc::new(*gate) as Arc<dyn Authorize>));
+    Gates::of(authenticators.collect(), authorizers.collect(), DEADLINE)
+}
+
+/// Every chain of at most three gates.
+fn chains() -> Vec<Vec<Conduct>> {
+    let mut chains = vec![vec![]];
+    let mut longest: Vec<Vec<Conduct>> = vec![vec![]];
+    for _ in 0..3 {
+        longest = longest
+            .iter()
+            .flat_map(|chain| ALL.map(|next| [&chain[..], &[next]].concat()))
+            .collect();
+        chains.extend(longest.clone());
+    }
+    chains
+}
+
+/// What must come out: yes only if some gate said so and every gate before it was silent.
+fn may_pass(chain: &[Conduct]) -> bool {
+    let first_heard = chain.iter().find(|gate| **gate != IsSilent);
+    first_heard.is_some_and(|gate| gate.is_yes())
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_in_unless_a_gate_said_so_before_any_other_spoke() {
+    for chain in chains() {
+        let let_in = who(&gates(&chain), from_afar()).await.is_ok();
+        assert_eq!(let_in, may_pass(&chain), "{chain:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_allowed_unless_a_gate_said_so_before_any_other_spoke() {
+    let somebody = Arc::new(Principal::named("somebody"));
+    for chain in chains() {
+        let decision = gates(&chain).authorize(&somebody, &publish("a")).await;
+        assert_eq!(
+            matches!(decision, Ok(Decision::Allow)),
+            may_pass(&chain),
+            "{chain:?}: {decision:?}"
+        );
+        assert!(!matches!(decision, Ok(Decision::Silent)), "{chain:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_never_answers_costs_its_deadline_and_not_more() {
+    let before = Instant::now();
+    let why = who(&gates(&[IsSilent, NeverAnswers, SaysYes]), from_afar())
+        .await
+        .unwrap_err();
+    assert_eq!(before.elapsed(), DEADLINE);
+    assert_eq!(why, "the gate NeverAnswers: it did not answer within 5s");
+}
+
+#[tokio::test]
+async fn a_gate_that_fails_is_named_in_the_refusal() {
+    let why = who(&gates(&[Fails, SaysYes]), from_afar()).await.unwrap_err();
+    assert_eq!(why, "the gate Fails: it could not decide: the directory is down");
+}
+
+/// The threads that carry messages ask as well: an answer at hand must not need a timer or another thread.
+#[test]
+fn an_answer_at_hand_needs_no_runtime() {
+    use std::task::{Context, Poll, Waker};
+
+    let somebody = Arc::new(Principal::named("somebody"));
+    let mut answer = gates(&[IsSilent, SaysYes]).authorize(&somebody, &publish("a"));
+    let answer = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(answer, Poll::Ready(Ok(Decision::Allow))));
+}
+
+/// A gate cannot claim for a principal what only the listener knows.
+#[tokio::test]
+async fn the_chain_and_not_the_gate_says_where_a_client_is_and_what_its_id_is() {
+    #[derive(Debug)]
+    struct Liar;
+    impl Authenticate for Liar {
+        fn authenticate(&self, _: Login) -> Pending<'_, Result<Verdict, GateError>> {
+            let mut principal = Principal::named("liar");
+            principal
+                .attributes
+                .insert(plugin_auth::LOOPBACK.into(), "true".into());
+            principal
+                .attributes
+                .insert(plugin_auth::CLIENT_ID.into(), "another".into());
+            principal.attributes.insert("team".into(), "blue".into());
+            Box::pin(ready(Ok(Verdict::Known(Arc::new(principal)))))
+        }
+    }
+    let gates = Gates::of(vec![("liar".into(), Arc::new(Liar))], Vec::new(), DEADLINE);
+
+    let principal = who(&gates, from_afar()).await.unwrap();
+    assert_eq!(principal.attributes[plugin_auth::LOOPBACK], "false");
+    assert_eq!(principal.attributes[plugin_auth::CLIENT_ID], "lamp-1");
+    assert_eq!(principal.attributes["team"], "blue");
+
+    let mut over_http = from_afar();
+    over_http.client_id.clear();
+    assert!(
+        !who(&gates, over_http)
+            .await
+            .unwrap()
+            .attributes
+            .contains_key(plugin_auth::CLIENT_ID)
+    );
+}
+
+/// The broker's own twin topics are denied whatever a file says; a development machine is no exception.
+#[tokio::test]
+async fn the_gates_of_the_house_are_asked_before_the_rules_of_a_file() {
+    for (gate, rules, allowed) in [
+        (SaysNo, "user ada\ntopic #\n", false),
+        (SaysYes, "user ada\ntopic deny #\n", true),
+        (IsSilent, "user ada\ntopic #\n", true),
+        (IsSilent, "user ada\ntopic deny #\n", false),
+    ] {
+        let house = House::closed()
+            .with_rules(rules)
+            .with(|auth| auth.authorize = "allow_all_on_loopback".into());
+        let gates = house.gates_after(vec![Arc::new(gate)]).unwrap();
+        let mut ada = principal("ada", "c1");
+        ada.attributes.insert(plugin_auth::LOOPBACK.into(), "true".into());
+        assert_eq!(
+            may(&gates, &ada, publish("a")).await,
+            allowed,
+            "{gate:?} {rules:?}"
+        );
+    }
+}
+
+/// Neither the log nor an error tells a password, also when the gate that was given it fails.
+#[tokio::test]
+async fn a_failing_gate_is_logged_by_name_and_without_the_password() {
+    let log = Log::default();
+    let capture = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    let _listening = tracing::subscriber::set_default(capture);
+    let gates = gates(&[IsSilent, Fails]);
+    let error = gates
+        .authenticate(by_password("ada", "hunter2"))
+        .await
+        .unwrap_err()
+        .to_string();
+    let logged = log.text();
+    assert!(
+        logged.contains("ERROR") && logged.contains("gate=\"Fails\""),
+        "{logged}"
+    );
+    for text in [
+        logged,
+        error,
+        format!("{gates:?} {:?}", by_password("ada", "hunter2")),
+    ] {
+        assert!(
+            !text.contains("hunter2") && !text.contains("104, 117, 110"),
+            "{text}"
+        );
+    }
+}
