@@ -126,24 +126,22 @@ impl Header {
         let Some((first, lengths)) = buf.split_first() else {
             return Ok(None);
         };
-        let kind = Kind::of(*first).ok_or(DecodeError::malformed(
-            "MQTT5 2.1.2",
-            "packet type 0 does not exist",
-        ))?;
-        let flags = flags(kind, first & 0x0f)?;
+        let version = rules.map_or(Version::V5, |(_, version)| version);
+        let kind = Kind::of(*first).ok_or_else(|| no_such_type(version))?;
+        let flags = flags(kind, first & 0x0f).ok_or_else(|| bad_flags(kind, first & 0x0f, version))?;
         if let Some((sender, version)) = rules {
             check_sender(kind, sender, version)?;
         }
         let (remaining, digits) = match varint::read(lengths) {
             Varint::Value(value, digits) => (value, digits),
             Varint::Incomplete => return Ok(None),
-            Varint::Malformed => return Err(bad_length()),
+            Varint::Malformed => return Err(bad_length(version)),
         };
         check_length(kind, rules, remaining)?;
         let len = 1 + digits;
         let remaining = remaining as usize;
         if len + remaining > max_packet_size as usize {
-            return Err(too_large());
+            return Err(too_large(rules));
         }
         Ok(Some(Self {
             kind,
@@ -154,53 +152,59 @@ impl Header {
     }
 }
 
+/// What the lower four bits say; `None` when they may not stand there.
 #[inline]
-fn flags(kind: Kind, bits: u8) -> Result<Flags, DecodeError> {
-    if kind == Kind::Publish {
-        let (dup, retain) = (bits & 0b1000 != 0, bits & 1 != 0);
-        let qos = QoS::try_from(bits >> 1 & 0b11)
-            .map_err(|_| DecodeError::malformed("MQTT-3.3.1-4", "the QoS of a PUBLISH is 3"))?;
-        if dup && qos == QoS::AtMostOnce {
-            return Err(DecodeError::malformed(
-                "MQTT-3.3.1-2",
-                "DUP is set in a PUBLISH of QoS 0",
-            ));
-        }
-        return Ok(Flags { dup, qos, retain });
+fn flags(kind: Kind, bits: u8) -> Option<Flags> {
+    if kind != Kind::Publish {
+        return (bits == kind.reserved_flags()).then(Flags::default);
     }
-    if bits == kind.reserved_flags() {
-        Ok(Flags::default())
-    } else {
-        Err(bad_flags(kind))
-    }
+    let qos = QoS::try_from(bits >> 1 & 0b11).ok()?;
+    let (dup, retain) = (bits & 0b1000 != 0, bits & 1 != 0);
+    (!dup || qos > QoS::AtMostOnce).then_some(Flags { dup, qos, retain })
 }
 
 #[cold]
-fn bad_flags(kind: Kind) -> DecodeError {
-    let clause = match kind {
-        Kind::PubRel => "MQTT-3.6.1-1",
-        Kind::Subscribe => "MQTT-3.8.1-1",
-        Kind::Unsubscribe => "MQTT-3.10.1-1",
-        Kind::Disconnect => "MQTT-3.14.1-1",
-        Kind::Auth => "MQTT-3.15.1-1",
-        _ => "MQTT-2.1.3-1",
+fn bad_flags(kind: Kind, bits: u8, version: Version) -> DecodeError {
+    let (clause, what) = match kind {
+        Kind::Publish if bits & 0b0110 == 0b0110 => ("MQTT-3.3.1-4", "the QoS of a PUBLISH is 3"),
+        Kind::Publish => ("MQTT-3.3.1-2", "DUP is set in a PUBLISH of QoS 0"),
+        Kind::PubRel => ("MQTT-3.6.1-1", RESERVED),
+        Kind::Subscribe => ("MQTT-3.8.1-1", RESERVED),
+        Kind::Unsubscribe => ("MQTT-3.10.1-1", RESERVED),
+        Kind::Disconnect => ("MQTT-3.14.1-1", RESERVED),
+        Kind::Auth => (version.clause("MQTT-2.2.2-2", "MQTT-3.15.1-1"), RESERVED),
+        _ => (version.clause("MQTT-2.2.2-2", "MQTT-2.1.3-1"), RESERVED),
     };
-    DecodeError::malformed(clause, "the reserved flags of the fixed header are wrong")
+    DecodeError::malformed(clause, what)
+}
+
+const RESERVED: &str = "the reserved flags of the fixed header are wrong";
+
+#[cold]
+fn no_such_type(version: Version) -> DecodeError {
+    let clause = version.clause("MQTT311 2.2.1", "MQTT5 2.1.2");
+    DecodeError::malformed(clause, "packet type 0 does not exist")
 }
 
 #[cold]
-fn bad_length() -> DecodeError {
+fn bad_length(version: Version) -> DecodeError {
+    let clause = version.clause("MQTT311 2.2.3", "MQTT-1.5.5-1");
     DecodeError::malformed(
-        "MQTT-1.5.5-1",
+        clause,
         "the Remaining Length has a fifth byte or is longer than it needs to be",
     )
 }
 
 #[cold]
-fn too_large() -> DecodeError {
+fn too_large(rules: Rules) -> DecodeError {
+    let clause = match rules {
+        Some((_, Version::V311)) => "MQTT311 2.2.3",
+        Some((Sender::Server, Version::V5)) => "MQTT-3.1.2-24",
+        Some((Sender::Client, Version::V5)) | None => "MQTT-3.2.2-15",
+    };
     DecodeError::new(
         ReasonCode::PacketTooLarge,
-        "MQTT-3.2.2-15",
+        clause,
         "the packet is larger than the maximum packet size",
     )
 }
@@ -228,11 +232,15 @@ fn check_sender(kind: Kind, sender: Sender, version: Version) -> Result<(), Deco
 
 #[inline]
 fn check_length(kind: Kind, rules: Rules, remaining: u32) -> Result<(), DecodeError> {
-    match rules.and_then(|(_, version)| kind.fixed_length(version)) {
-        Some(fixed) if fixed != remaining => Err(DecodeError::malformed(
-            "MQTT311 2.2.3",
-            "a packet of fixed size has another Remaining Length",
-        )),
+    let Some((_, version)) = rules else { return Ok(()) };
+    match kind.fixed_length(version) {
+        Some(fixed) if fixed != remaining => {
+            let clause = version.clause("MQTT311 2.2.3", "MQTT5 2.1.4");
+            Err(DecodeError::malformed(
+                clause,
+                "a packet of fixed size has another Remaining Length",
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -70,8 +70,10 @@ pub enum TopicError {
     MisplacedHash,
     /// `+` that is not a whole level.
     MisplacedPlus,
-    /// `$share/` without a share name, or a wildcard in it.
-    ShareName,
+    /// `$share/` without a share name.
+    NoShareName,
+    /// A wildcard in a share name.
+    WildcardInShareName,
     /// `$share/name` without a filter behind it, or with another share in it.
     ShareFilter,
 }
@@ -87,7 +89,8 @@ impl TopicError {
             Self::WildcardInName => "a topic name holds a wildcard",
             Self::MisplacedHash => "'#' in a filter is not the whole last level",
             Self::MisplacedPlus => "'+' in a filter is not a whole level",
-            Self::ShareName => "a shared subscription has no share name or a wildcard in it",
+            Self::NoShareName => "a shared subscription has no share name",
+            Self::WildcardInShareName => "a share name holds a wildcard",
             Self::ShareFilter => "a shared subscription has no topic filter, or one that is shared again",
         }
     }
@@ -102,8 +105,8 @@ impl TopicError {
             Self::WildcardInName => version.clause("MQTT-4.7.1-1", "MQTT-4.7.0-1"),
             Self::MisplacedHash => version.clause("MQTT-4.7.1-2", "MQTT-4.7.1-1"),
             Self::MisplacedPlus => version.clause("MQTT-4.7.1-3", "MQTT-4.7.1-2"),
-            Self::ShareName => "MQTT-4.8.2-1",
-            Self::ShareFilter => "MQTT-4.8.2-2",
+            Self::NoShareName => version.clause("MQTT5 4.8.2", "MQTT-4.8.2-1"),
+            Self::WildcardInShareName | Self::ShareFilter => version.clause("MQTT5 4.8.2", "MQTT-4.8.2-2"),
         }
     }
 
@@ -113,9 +116,11 @@ impl TopicError {
         match self {
             Self::Empty | Self::TooLong | Self::Nul => ReasonCode::MalformedPacket,
             Self::WildcardInName => ReasonCode::TopicNameInvalid,
-            Self::MisplacedHash | Self::MisplacedPlus | Self::ShareName | Self::ShareFilter => {
-                ReasonCode::TopicFilterInvalid
-            }
+            Self::MisplacedHash
+            | Self::MisplacedPlus
+            | Self::NoShareName
+            | Self::WildcardInShareName
+            | Self::ShareFilter => ReasonCode::TopicFilterInvalid,
         }
     }
 }

@@ -255,11 +255,15 @@ fn check_flags(flags: u8, version: Version) -> Result<(), DecodeError> {
             "the reserved bit of the connect flags is 1",
         ));
     }
-    if flags & WILL == 0 && flags & (WILL_QOS | WILL_RETAIN) != 0 {
+    if flags & WILL_QOS != 0 && flags & WILL == 0 {
         let clause = version.clause("MQTT-3.1.2-13", "MQTT-3.1.2-11");
+        return Err(DecodeError::malformed(clause, "a will QoS is set without a will"));
+    }
+    if flags & WILL_RETAIN != 0 && flags & WILL == 0 {
+        let clause = version.clause("MQTT-3.1.2-15", "MQTT-3.1.2-13");
         return Err(DecodeError::malformed(
             clause,
-            "will QoS or will retain is set without a will",
+            "will retain is set without a will",
         ));
     }
     if flags & WILL_QOS == WILL_QOS {

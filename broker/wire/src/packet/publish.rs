@@ -69,7 +69,7 @@ impl<'a> Publish<'a> {
     pub(crate) fn check(&self, version: Version) -> Result<(), EncodeError> {
         if self.packet_id.is_some() != (self.qos > QoS::AtMostOnce) {
             return Err(EncodeError::forbidden(
-                "MQTT-2.3.1-5",
+                version.clause("MQTT-2.3.1-5", "MQTT-2.2.1-2"),
                 "a packet identifier belongs to QoS 1 and 2 only",
             ));
         }

@@ -230,7 +230,10 @@ impl SubAck {
     pub(crate) fn write(&self, version: Version, out: &mut impl Sink) -> Result<(), EncodeError> {
         out.u16(self.packet_id.get());
         if self.reasons.is_empty() {
-            return Err(EncodeError::forbidden("MQTT-3.8.4-5", NO_REASON));
+            return Err(EncodeError::forbidden(
+                version.clause("MQTT-3.8.4-5", "MQTT-3.8.4-6"),
+                NO_REASON,
+            ));
         }
         if version == Version::V5 {
             out.properties(answer_properties(

@@ -152,8 +152,11 @@ fn check_share(filter: &str) -> Result<&str, TopicError> {
         return Ok(filter);
     };
     let (group, inner) = shared.split_once('/').unwrap_or((shared, ""));
-    if group.is_empty() || group.contains(['#', '+']) {
-        return Err(TopicError::ShareName);
+    if group.is_empty() {
+        return Err(TopicError::NoShareName);
+    }
+    if group.contains(['#', '+']) {
+        return Err(TopicError::WildcardInShareName);
     }
     if inner.is_empty() || inner.starts_with(SHARE) {
         return Err(TopicError::ShareFilter);
