@@ -1,0 +1,267 @@
+//! The process under test: started with a configuration of its own, watched, and killed at the end.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::process::Process;
+
+mod mosquitto;
+mod ours;
+
+/// Longest time that a broker may take to start.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// What shall be measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// This project's broker.
+    Ours(Shards),
+    /// Debian's mosquitto, the yardstick.
+    Mosquitto,
+    /// The null relay: what the kernel alone costs.
+    Relay,
+    /// A broker that somebody else started.
+    At(SocketAddr),
+}
+
+/// How many shards our broker has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shards {
+    /// As the measurement says.
+    AsMeasured,
+    /// The broker's own default.
+    Default,
+    Exactly(u32),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("ours", "") => Ok(Self::Ours(Shards::AsMeasured)),
+            ("ours", "default") => Ok(Self::Ours(Shards::Default)),
+            ("ours", count) if count.parse::<u32>().is_ok_and(|count| count > 0) => {
+                Ok(Self::Ours(Shards::Exactly(count.parse().unwrap_or(1))))
+            }
+            ("mosquitto", "") => Ok(Self::Mosquitto),
+            ("relay", "") => Ok(Self::Relay),
+            _ => text.parse().map(Self::At).map_err(|_| {
+                format!("`{text}` is none of ours, ours:N, ours:default, mosquitto, relay, or an address like 127.0.0.1:1883")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ours(Shards::AsMeasured) => f.write_str("ours"),
+            Self::Ours(Shards::Default) => f.write_str("ours:default"),
+            Self::Ours(Shards::Exactly(count)) => write!(f, "ours:{count}"),
+            Self::Mosquitto => f.write_str("mosquitto"),
+            Self::Relay => f.write_str("relay"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Where the programs are.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Programs {
+    /// Our broker [default: `twinmq` beside this program, else target/release/twinmq]
+    #[arg(long, value_name = "PATH")]
+    bin: Option<PathBuf>,
+    /// The yardstick
+    #[arg(long, value_name = "PATH", default_value = "/usr/sbin/mosquitto")]
+    mosquitto: PathBuf,
+    /// Process whose CPU time is read when the target is an address
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+}
+
+/// What a scenario wants of the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// Keep sessions and messages on disk, and acknowledge after `fsync` where the broker can.
+    pub(crate) durable: bool,
+    /// For [`Shards::AsMeasured`].
+    pub(crate) shards: u32,
+}
+
+/// A running broker; dropping it kills the process that was started.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) address: SocketAddr,
+    /// Where it serves HTTP, if it does.
+    pub(crate) http: Option<SocketAddr>,
+    /// `None` for a target whose process is not known.
+    pub(crate) process: Option<Process>,
+    started: Option<Started>,
+}
+
+#[derive(Debug)]
+struct Started {
+    child: Child,
+    folder: TempDir,
+}
+
+/// How to start a broker.
+struct Launch {
+    command: Command,
+    address: SocketAddr,
+    http: Option<SocketAddr>,
+}
+
+impl Broker {
+    /// Starts the target and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// The program is missing, ends at once, or does not accept in time; its own words are quoted.
+    pub(crate) fn start(target: &Target, programs: &Programs, wishes: Wishes) -> Result<Self> {
+        let mut broker = Self::spawn(target, programs, wishes)?;
+        let begun = Instant::now();
+        while TcpStream::connect(broker.address).is_err() {
+            broker
+                .check_alive()
+                .with_context(|| format!("{target} did not start"))?;
+            if begun.elapsed() > START_WITHIN {
+                bail!(
+                    "{target} does not accept connections after {START_WITHIN:?}: {}",
+                    broker.last_words()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(broker)
+    }
+
+    /// Starts the target and does not wait.
+    pub(crate) fn spawn(target: &Target, programs: &Programs, wishes: Wishes) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("twinmq-bench-").tempdir()?;
+        let launch = match target {
+            Target::Ours(shards) => ours::launch(programs.bin.as_ref(), &folder, *shards, wishes)?,
+            Target::Mosquitto => mosquitto::launch(&programs.mosquitto, &folder, wishes)?,
+            Target::Relay => relay_launch()?,
+            Target::At(address) => {
+                let process = programs.pid.map(Process::new);
+                return Ok(Self {
+                    address: *address,
+                    http: None,
+                    process,
+                    started: None,
+                });
+            }
+        };
+        let Launch {
+            mut command,
+            address,
+            http,
+        } = launch;
+        let output = File::create(folder.path().join("output"))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let process = Some(Process::new(child.id()));
+        Ok(Self {
+            address,
+            http,
+            process,
+            started: Some(Started { child, folder }),
+        })
+    }
+
+    /// # Errors
+    /// The process has ended.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        let ended = match &mut self.started {
+            Some(started) => started.child.try_wait()?,
+            None => None,
+        };
+        match ended {
+            Some(status) => bail!("it ended with {status}: {}", self.last_words()),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of what it printed.
+    fn last_words(&self) -> String {
+        let path = self
+            .started
+            .as_ref()
+            .map(|started| started.folder.path().join("output"));
+        let output = path.and_then(|path| fs::read(path).ok()).unwrap_or_default();
+        let tail = output.len().saturating_sub(2000);
+        let text = String::from_utf8_lossy(output.get(tail..).unwrap_or_default())
+            .trim()
+            .to_owned();
+        if text.is_empty() {
+            "it printed nothing".to_owned()
+        } else {
+            text
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(started) = &mut self.started {
+            // Both fail only when the process has ended by itself, which is as good.
+            let _ = started.child.kill();
+            let _ = started.child.wait();
+        }
+    }
+}
+
+fn relay_launch() -> Result<Launch> {
+    let address = free_address()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("relay").arg(address.to_string());
+    Ok(Launch {
+        command,
+        address,
+        http: None,
+    })
+}
+
+/// A loopback address with a port that is free now.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_they_are_shown() {
+        for text in [
+            "ours",
+            "ours:2",
+            "ours:default",
+            "mosquitto",
+            "relay",
+            "127.0.0.1:1883",
+        ] {
+            assert_eq!(
+                text.parse::<Target>().map(|target| target.to_string()).as_deref(),
+                Ok(text)
+            );
+        }
+        for text in ["our", "ours:0", "ours:x", "mosquitto:2", "localhost", ""] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Starts this project's broker the way an operator would: a configuration file and flags.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+
+use super::{Launch, Shards, Wishes, free_address};
+
+pub(super) fn launch(
+    program: Option<&PathBuf>,
+    folder: &TempDir,
+    shards: Shards,
+    wishes: Wishes,
+) -> Result<Launch> {
+    let program = program.cloned().unwrap_or_else(beside_this_program);
+    ensure!(
+        program.exists(),
+        "{} does not exist: build it with `cargo build --release -p twinmq` or name it with --bin",
+        program.display()
+    );
+    let (address, http) = (free_address()?, free_address()?);
+    let file = folder.path().join("twinmq.toml");
+    fs::write(&file, configuration(wishes.durable))?;
+    let mut command = Command::new(program);
+    command.arg("serve").arg("--config").arg(file);
+    command.arg("--data").arg(folder.path().join("data"));
+    command
+        .arg("--mqtt")
+        .arg(address.to_string())
+        .arg("--http")
+        .arg(http.to_string());
+    match shards {
+        Shards::Default => {}
+        Shards::AsMeasured => drop(
+            command
+                .arg("--set")
+                .arg(format!("broker.shards={}", wishes.shards)),
+        ),
+        Shards::Exactly(count) => drop(command.arg("--set").arg(format!("broker.shards={count}"))),
+    }
+    Ok(Launch {
+        command,
+        address,
+        http: Some(http),
+    })
+}
+
+fn beside_this_program() -> PathBuf {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| own.parent().map(|folder| folder.join("twinmq")));
+    beside
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| PathBuf::from("target/release/twinmq"))
+}
+
+fn configuration(durable: bool) -> String {
+    let durability = if durable { "fsync" } else { "memory" };
+    format!("[store]\ndurability = \"{durability}\"\n")
+}

@@ -1,0 +1,147 @@
+//! Runs in turns: A, B, A, B, so that a machine that grows slower does it to both.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::broker::{Programs, Target};
+use crate::machine::Machine;
+use crate::report::{Outcome, Report};
+use crate::scenario::{Bout, Scenario};
+use crate::settings::{Lists, Settings};
+use crate::table::{Row, Table};
+
+/// Several targets under the same loads.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) rounds: u32,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) lists: Lists,
+    pub(crate) programs: Programs,
+}
+
+impl Comparison {
+    /// Answers whether every run was sound; prints the table.
+    ///
+    /// # Errors
+    /// A run that could not be made, or a result that could not be written.
+    pub(crate) fn run(&self) -> Result<bool> {
+        let mut table = Table::default();
+        for &scenario in &self.scenarios {
+            for settings in self.lists.rows(scenario) {
+                table.push(self.row(scenario, &settings)?);
+            }
+        }
+        print(&table.to_string())?;
+        Ok(table.is_sound())
+    }
+
+    fn row(&self, scenario: Scenario, settings: &Settings) -> Result<Row> {
+        let targets: Vec<&Target> = self
+            .targets
+            .iter()
+            .filter(|target| scenario.serves(target, settings))
+            .collect();
+        let mut row = Row::new(settings.label(scenario), targets.iter().map(ToString::to_string));
+        for round in 1..=self.rounds {
+            for (column, target) in targets.iter().enumerate() {
+                let line = measure(scenario, target, settings, &self.programs, round)?;
+                self.keep(&line.json)?;
+                row.push(column, line.outcome);
+            }
+        }
+        Ok(row)
+    }
+
+    fn keep(&self, line: &str) -> Result<()> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let written = file.and_then(|mut file| writeln!(file, "{line}"));
+        written.with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// One scenario against one target; prints a JSON line per row. Answers whether every run was sound.
+///
+/// # Errors
+/// A run that could not be made.
+pub(crate) fn run(scenario: Scenario, target: &Target, lists: &Lists, programs: &Programs) -> Result<bool> {
+    let mut sound = true;
+    for settings in lists.rows(scenario) {
+        ensure!(
+            scenario.serves(target, &settings),
+            "{} makes no sense for {target}",
+            settings.label(scenario)
+        );
+        let line = measure(scenario, target, &settings, programs, 1)?;
+        print(&line.json)?;
+        sound &= line.outcome.is_sound();
+    }
+    Ok(sound)
+}
+
+struct Line {
+    outcome: Outcome,
+    json: String,
+}
+
+fn measure(
+    scenario: Scenario,
+    target: &Target,
+    settings: &Settings,
+    programs: &Programs,
+    round: u32,
+) -> Result<Line> {
+    let machine = Machine::now();
+    let outcome = scenario
+        .run(&Bout {
+            target,
+            programs,
+            settings,
+        })
+        .with_context(|| format!("{} against {target}", settings.label(scenario)))?;
+    let target = target.to_string();
+    let report = Report {
+        scenario,
+        target,
+        round,
+        parameters: settings,
+        machine,
+        outcome: &outcome,
+    };
+    let json = serde_json::to_string(&report)?;
+    say(&progress(&report, &settings.label(scenario)));
+    Ok(Line { outcome, json })
+}
+
+fn progress(report: &Report<'_>, label: &str) -> String {
+    let figure = &report.outcome.figure;
+    let value = figure
+        .value
+        .map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
+    let mut text = format!(
+        "round {} {label} {}: {value} {}",
+        report.round, report.target, figure.name
+    );
+    if let Some(reason) = &report.outcome.void_because {
+        text.push_str(&format!("; VOID: {reason}"));
+    }
+    if !report.outcome.faults.none() {
+        text.push_str(&format!("; FAULTS: {:?}", report.outcome.faults));
+    }
+    text
+}
+
+/// Tells a person what happens; results go to standard output and nothing else does.
+pub(crate) fn say(text: &str) {
+    // When nobody can read it, nobody misses it.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}").context("cannot write the results")
+}

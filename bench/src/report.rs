@@ -1,0 +1,167 @@
+//! What a run says: one JSON line with the figure, everything beside it, and whether it counts.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::machine::Machine;
+use crate::scenario::Scenario;
+use crate::sequence::Faults;
+use crate::settings::Settings;
+use crate::traffic::{Measured, Pace, TrafficPlan};
+
+/// A generator busier than this share of its core may be what was measured.
+const SATURATED: f64 = 0.95;
+
+/// A broker with this much idle time in a saturated run waited for the generator.
+const IDLE_BROKER: f64 = 0.5;
+
+/// Sends at a fixed rate that may be late or left out.
+const LATE_SHARE_MAX: f64 = 0.02;
+
+/// One line of results.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report<'a> {
+    pub(crate) scenario: Scenario,
+    pub(crate) target: String,
+    pub(crate) round: u32,
+    pub(crate) parameters: &'a Settings,
+    #[serde(flatten)]
+    pub(crate) machine: Machine,
+    #[serde(flatten)]
+    pub(crate) outcome: &'a Outcome,
+}
+
+/// What a scenario found.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
+    /// The number that is compared.
+    pub(crate) figure: Figure,
+    /// Why the run does not count; absent when it does.
+    #[serde(rename = "void")]
+    pub(crate) void_because: Option<String>,
+    #[serde(flatten)]
+    pub(crate) faults: Faults,
+    #[serde(flatten)]
+    pub(crate) beside: Beside,
+}
+
+/// A number with its name and unit; smaller is better unless the name says per second.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    /// `None` when the broker's process is not known.
+    pub(crate) value: Option<f64>,
+}
+
+/// What stands beside the figure, as far as the scenario knows it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Beside {
+    pub(crate) delivered: Option<u64>,
+    pub(crate) throughput_per_second: Option<f64>,
+    pub(crate) broker_cpu_us_per_message: Option<f64>,
+    /// CPU seconds per second.
+    pub(crate) broker_cpu_share: Option<f64>,
+    pub(crate) generator_cpu_us_per_message: Option<f64>,
+    pub(crate) generator_cpu_share: Option<f64>,
+    pub(crate) resident_bytes: Option<u64>,
+    pub(crate) peak_bytes: Option<u64>,
+    pub(crate) late_share: Option<f64>,
+    pub(crate) latency_us: Option<Latency>,
+}
+
+/// Percentiles in microseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    pub(crate) max: f64,
+}
+
+impl Latency {
+    /// From nanoseconds; `None` when nothing was recorded.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        (!histogram.is_empty()).then(|| Self {
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: at(1.0),
+        })
+    }
+}
+
+impl Outcome {
+    /// An outcome with a figure and nothing else yet.
+    pub(crate) fn new(name: &'static str, value: Option<f64>) -> Self {
+        let (faults, beside) = (Faults::default(), Beside::default());
+        Self {
+            figure: Figure { name, value },
+            void_because: None,
+            faults,
+            beside,
+        }
+    }
+
+    /// What traffic comes to: broker CPU per delivered message.
+    pub(crate) fn of_traffic(plan: &TrafficPlan, measured: Measured) -> Self {
+        let messages = measured.delivered.max(1) as f64;
+        let seconds = measured.elapsed.as_secs_f64();
+        let per_message = |cpu: Duration| cpu.as_secs_f64() * 1e6 / messages;
+        let broker_cpu_us = measured.broker_cpu.map(per_message);
+        let beside = Beside {
+            delivered: Some(measured.delivered),
+            throughput_per_second: Some(measured.delivered as f64 / seconds),
+            broker_cpu_us_per_message: broker_cpu_us,
+            broker_cpu_share: measured.broker_cpu.map(|cpu| cpu.as_secs_f64() / seconds),
+            generator_cpu_us_per_message: Some(per_message(measured.generator_cpu)),
+            generator_cpu_share: Some(measured.generator_cpu.as_secs_f64() / seconds),
+            resident_bytes: measured.memory.map(|memory| memory.resident),
+            peak_bytes: measured.memory.map(|memory| memory.peak),
+            late_share: (plan.pace != Pace::Window).then_some(measured.late_share),
+            latency_us: if plan.measures_latency {
+                Latency::of(&measured.latency)
+            } else {
+                None
+            },
+        };
+        let outcome = Self::new("broker CPU µs per message", broker_cpu_us);
+        let void_because = why_void(plan, &beside);
+        Self {
+            void_because,
+            faults: measured.faults,
+            beside,
+            ..outcome
+        }
+    }
+
+    /// True when the run counts and the broker did nothing that the QoS forbids.
+    pub(crate) const fn is_sound(&self) -> bool {
+        self.void_because.is_none() && self.faults.none()
+    }
+}
+
+fn why_void(plan: &TrafficPlan, beside: &Beside) -> Option<String> {
+    if beside.delivered == Some(0) {
+        return Some("nothing was delivered".to_owned());
+    }
+    if let Some(late) = beside.late_share.filter(|share| *share > LATE_SHARE_MAX) {
+        return Some(format!(
+            "{:.1} % of the sends were late or left out",
+            late * 100.0
+        ));
+    }
+    let generator = beside.generator_cpu_share?;
+    let broker = beside.broker_cpu_share?;
+    // At a fixed rate the generator spins on purpose; being late is what tells.
+    let saturated = plan.pace == Pace::Window && generator > SATURATED && broker < IDLE_BROKER;
+    saturated.then(|| {
+        format!(
+            "the generator was busy {:.0} % of the time, the broker {:.0} %",
+            generator * 100.0,
+            broker * 100.0
+        )
+    })
+}

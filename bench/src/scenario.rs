@@ -1,0 +1,187 @@
+//! What a scenario is: a load with a name, the parameters it uses, and a figure at its end.
+
+use std::fmt;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::broker::{Broker, Programs, Target, Wishes};
+use crate::client::Speech;
+use crate::report::Outcome;
+use crate::settings::{Settings, Version};
+
+mod connect;
+mod durable;
+mod fan_in;
+mod fan_out;
+mod filters;
+mod idle;
+mod p2p;
+mod rate;
+mod shared;
+mod start;
+mod twin;
+mod v5;
+
+/// Every load this tool knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Scenario {
+    /// Publishers and subscribers in pairs, each on its own topic
+    P2p,
+    /// Many publishers to one subscriber by wildcard
+    FanIn,
+    /// One publisher to many subscribers
+    FanOut,
+    /// Pairs at a fixed rate: latency
+    Rate,
+    /// Many subscriptions with `+`, one match per message
+    Filters,
+    /// Pairs that speak 5.0 with four user properties per message
+    V5,
+    /// One shared subscription with many members
+    Shared,
+    /// Pairs at QoS 1 with persistent sessions and data on disk
+    Durable,
+    /// Connections that do nothing: resident bytes of each
+    Idle,
+    /// CPU per connect and disconnect
+    Connect,
+    /// Time from start to first CONNACK
+    Start,
+    /// Devices that report over MQTT and apps that set desired over HTTP; our broker only
+    Twin,
+}
+
+/// Which parameters a scenario uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Uses {
+    pub(crate) qos: bool,
+    /// The quality of service where it is not a parameter.
+    pub(crate) fixed_qos: u8,
+    pub(crate) window: bool,
+    pub(crate) default_window: u32,
+    pub(crate) payload: bool,
+    /// 0: counts nothing.
+    pub(crate) default_count: u32,
+    /// The protocol version where it is not a parameter.
+    pub(crate) version: Option<Version>,
+}
+
+impl Uses {
+    /// All parameters of messages.
+    const MESSAGES: Self = Self {
+        qos: true,
+        fixed_qos: 0,
+        window: true,
+        default_window: 100,
+        payload: true,
+        default_count: 0,
+        version: None,
+    };
+    /// No parameter of messages.
+    const NO_MESSAGES: Self = Self {
+        qos: false,
+        window: false,
+        payload: false,
+        ..Self::MESSAGES
+    };
+}
+
+/// One run: a target, where its program is, and parameters.
+#[derive(Debug)]
+pub(crate) struct Bout<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) programs: &'a Programs,
+    pub(crate) settings: &'a Settings,
+}
+
+impl Scenario {
+    /// Which parameters make a difference.
+    pub(crate) const fn uses(self) -> Uses {
+        match self {
+            Self::P2p => Uses::MESSAGES,
+            Self::FanIn => fan_in::USES,
+            Self::FanOut => fan_out::USES,
+            Self::Rate => rate::USES,
+            Self::Filters => filters::USES,
+            Self::V5 => v5::USES,
+            Self::Shared => shared::USES,
+            Self::Durable => durable::USES,
+            Self::Idle => idle::USES,
+            Self::Connect => connect::USES,
+            Self::Start => start::USES,
+            Self::Twin => twin::USES,
+        }
+    }
+
+    /// Whether the scenario makes sense for this target. In the relay nobody acknowledges.
+    pub(crate) fn serves(self, target: &Target, settings: &Settings) -> bool {
+        match target {
+            Target::Ours(_) => true,
+            Target::Mosquitto | Target::At(_) => self != Self::Twin,
+            Target::Relay => match self {
+                Self::P2p | Self::FanIn | Self::FanOut | Self::Rate => settings.qos == 0,
+                _ => false,
+            },
+        }
+    }
+
+    /// Starts the broker, puts the load on it, and counts.
+    ///
+    /// # Errors
+    /// Nothing could be measured. Faults and void runs are outcomes and no errors.
+    pub(crate) fn run(self, bout: &Bout<'_>) -> Result<Outcome> {
+        match self {
+            Self::P2p => p2p::run(bout),
+            Self::FanIn => fan_in::run(bout),
+            Self::FanOut => fan_out::run(bout),
+            Self::Rate => rate::run(bout),
+            Self::Filters => filters::run(bout),
+            Self::V5 => v5::run(bout),
+            Self::Shared => shared::run(bout),
+            Self::Durable => durable::run(bout),
+            Self::Idle => idle::run(bout),
+            Self::Connect => connect::run(bout),
+            Self::Start => start::run(bout),
+            Self::Twin => twin::run(bout),
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            self.to_possible_value()
+                .as_ref()
+                .map_or("", |value| value.get_name()),
+        )
+    }
+}
+
+impl Bout<'_> {
+    /// Starts the broker with data in memory only.
+    pub(crate) fn start(&self) -> Result<Broker> {
+        self.start_with(false)
+    }
+
+    /// Starts the broker; `durable` keeps its data on disk.
+    pub(crate) fn start_with(&self, durable: bool) -> Result<Broker> {
+        Broker::start(self.target, self.programs, self.wishes(durable))
+    }
+
+    pub(crate) const fn wishes(&self, durable: bool) -> Wishes {
+        Wishes {
+            durable,
+            shards: self.settings.shards,
+        }
+    }
+
+    pub(crate) fn speech(&self) -> Speech {
+        match self.target {
+            Target::Relay => Speech::Relay,
+            _ => Speech::Mqtt(self.settings.codec, self.settings.mqtt.into()),
+        }
+    }
+}

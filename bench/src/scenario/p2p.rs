@@ -1,0 +1,27 @@
+//! Publishers and subscribers in pairs, each pair on a topic of its own.
+
+use anyhow::Result;
+
+use super::Bout;
+use crate::load::Load;
+use crate::report::Outcome;
+use crate::traffic;
+
+pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
+    let broker = bout.start()?;
+    let mut load = Load::new(bout);
+    add_pairs(&mut load, bout.settings.pairs);
+    let plan = load.plan();
+    Ok(Outcome::of_traffic(
+        &plan,
+        traffic::run(broker.address, broker.process, &plan)?,
+    ))
+}
+
+pub(super) fn add_pairs(load: &mut Load<'_>, pairs: u32) {
+    for pair in 0..pairs {
+        let topic = format!("bench/pair/{pair:04}");
+        load.publisher(pair, vec![topic.clone()], 1);
+        load.receiver(pair, vec![topic], pair..pair + 1);
+    }
+}
