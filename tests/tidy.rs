@@ -70,6 +70,7 @@ fn nothing_is_unfinished_switched_off_or_unsafe() {
 #[test]
 fn pure_crates_touch_no_clock_socket_disk_or_thread() {
     expect_none(code::check_purity(&house()));
+    expect_none(code::check_bans(&house()));
 }
 
 #[test]

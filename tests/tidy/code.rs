@@ -32,7 +32,6 @@ const IMPURE: [&str; 12] = [
     "tokio",
     "env",
     "process",
-   
 ];
 
 /// Refuses unfinished, switched-off and unsafe code.
@@ -136,6 +135,13 @@ fn a_clock_in_a_pure_crate_is_refused() {
         check_purity(&Tree::of(&[("twin/model/src/twin.rs", good)])).len(),
         0
     );
+}
+
+#[test]
+fn rules_without_bans_are_named() {
+    let bans = "disallowed-methods = [{ path = \"std::time::Instant::now\" }]";
+    let tree = Tree::of(&[("broker/core/clippy.toml", bans), ("twin/model/clippy.toml", "")]);
+    assert_eq!(check_bans(&tree).len(), 1);
 }
 
 #[test]
