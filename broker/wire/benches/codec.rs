@@ -1,5 +1,6 @@
 //! What it costs to read and to write a packet; the PUBLISH of 64 bytes on a topic of 37 is the measure.
 
+use bytes::BytesMut;
 use divan::{Bencher, black_box};
 use mqtt_wire::{Packet, PacketId, Properties, Property, Publish, QoS, TopicFilter, TopicName, Version};
 
@@ -88,12 +89,29 @@ fn encode_publish(bencher: Bencher<'_, '_>, case: Case) {
     });
 }
 
-#[divan::bench(args = [Version::V311, Version::V5])]
+/// The same packet through mqttbytes, for docs/decisions/0002-own-codec.md.
+#[divan::bench(args = CASES)]
+fn decode_publish_mqttbytes(bencher: Bencher<'_, '_>, case: Case) {
+    let block = block(case.3);
+    let mut bytes = Vec::new();
+    publish(case, &block)
+        .encode(case.0, &mut bytes)
+        .expect("the packet is valid");
+    let read = |mut input: BytesMut| match case.0 {
+        Version::V311 => mqttbytes::v4::read(&mut input, MAX as usize).is_ok(),
+        Version::V5 => mqttbytes::v5::read(&mut input, MAX as usize).is_ok(),
+    };
+    bencher
+        .with_inputs(|| BytesMut::from(&bytes[..]))
+        .bench_values(|input| assert!(read(black_box(input))));
+}
+
+#[divan::bench(args = [Version::V311, Version::V5], sample_size = 1000)]
 fn decode_puback(bencher: Bencher<'_, '_>, version: Version) {
     bencher.bench(|| mqtt_wire::decode(black_box(&[0x40, 2, 0, 9]), version, MAX).is_ok());
 }
 
-#[divan::bench(args = [Version::V311, Version::V5])]
+#[divan::bench(args = [Version::V311, Version::V5], sample_size = 1000)]
 fn encode_puback(bencher: Bencher<'_, '_>, version: Version) {
     let packet = Packet::PubAck(mqtt_wire::Ack::new(PacketId::FIRST));
     let mut out = Vec::with_capacity(64);
