@@ -37,8 +37,12 @@ fn survives(read: Read, version: Version, packet: &Packet<'_>) {
         assert!(!format!("{publish:?}").is_empty());
     }
     let mut again = Vec::new();
-    packet.encode(version, &mut again).expect("what was read can be written");
+    packet
+        .encode(version, &mut again)
+        .expect("what was read can be written");
     assert_eq!(packet.encoded_len(version), Ok(again.len()));
-    let (same, len) = read(&again, version, u32::MAX).expect("what was written can be read").expect("whole");
+    let (same, len) = read(&again, version, u32::MAX)
+        .expect("what was written can be read")
+        .expect("whole");
     assert_eq!((&same, len), (packet, again.len()));
 }
