@@ -1,0 +1,280 @@
+//! Accepting a client: resume or begin its session, take over its earlier connection, open it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use mqtt_wire::{ClientId, ConnAck, Connect, Packet, Properties, QoS, ReasonCode, Version};
+
+use super::{Client, Pause, Verdicts};
+use crate::{
+    Badge, ConnectionId, Departure, Output, Outputs, Shard, Shelf,
+    hold::{Line, What},
+    message::Message,
+    output::Told,
+    record,
+    session::{Session, SessionId, Will},
+    timers::Timer,
+};
+
+impl Shard {
+    /// An authenticated connection has come home.
+    pub(crate) fn take_connection(
+        &mut self,
+        connection: ConnectionId,
+        connect: &Connect,
+        assigned: bool,
+        badge: Badge,
+        out: &mut Outputs,
+    ) {
+        let Ok(client_id) = ClientId::parse(&connect.client_id) else {
+            out.duties.push(Output::Close { connection });
+            return;
+        };
+        if let Some(old) = self.sessions.of_client(&client_id) {
+            self.take_over(old, connect.clean_start, out);
+        }
+        let resumed = self.sessions.of_client(&client_id);
+        let id = resumed.unwrap_or_else(|| self.begin_session(&client_id, &badge));
+        self.last_serial += 1;
+        let line = Line {
+            connection,
+            serial: self.last_serial,
+        };
+        let keep_alive_secs = self.keep_alive_of(connect);
+        self.put_client(connection, self.new_client(line, id, connect, keep_alive_secs));
+        if keep_alive_secs > 0 {
+            let at = self.now + silence_max(keep_alive_secs);
+            self.timers.set(
+                at,
+                Timer::KeepAlive {
+                    connection,
+                    serial: line.serial,
+                },
+            );
+        }
+        self.attach(id, line, connect, badge);
+        let stored = self.record_session(id);
+        let packet = Packet::ConnAck(self.connack(connect, id, resumed.is_some(), assigned, keep_alive_secs));
+        let mut bytes = Vec::new();
+        if packet.encode(connect.version, &mut bytes).is_err() {
+            return self.expel(connection, ReasonCode::UnspecifiedError, out);
+        }
+        if stored {
+            let hold = self.holds.begin(
+                1,
+                What::Open {
+                    line,
+                    bytes,
+                    resumed: resumed.is_some(),
+                },
+            );
+            self.holds.await_batch(hold);
+        } else {
+            self.open(line, &bytes, resumed.is_some(), out);
+        }
+    }
+
+    /// The client id's session is wanted by a new connection: its old one goes, and the session too if a clean start is asked
+    /// for [MQTT-3.1.4-3].
+    fn take_over(&mut self, id: SessionId, clean_start: bool, out: &mut Outputs) {
+        if let Some(old) = self.sessions.get(id).and_then(|session| session.connection) {
+            self.counters.takeovers += 1;
+            self.send_disconnect(old, ReasonCode::SessionTakenOver, out);
+            self.depart(old, Departure::TakenOver, out);
+            out.duties.push(Output::Close { connection: old });
+        }
+        if clean_start {
+            self.end_session(id, out);
+        }
+    }
+
+    fn begin_session(&mut self, client_id: &ClientId, badge: &Badge) -> SessionId {
+        self.last_session += 1;
+        let number = (self.last_session << SESSION_SHARD_BITS) | u64::from(self.id.0);
+        self.sessions
+            .insert(Session::new(number, client_id.clone(), badge.clone()))
+    }
+
+    fn new_client(&self, line: Line, session: SessionId, connect: &Connect, keep_alive_secs: u16) -> Client {
+        let asked = connect
+            .receive_maximum
+            .map_or(u16::MAX, std::num::NonZeroU16::get);
+        let mut client = Client {
+            serial: line.serial,
+            session,
+            version: connect.version,
+            open: false,
+            pauses: 0,
+            silence_max: silence_max(keep_alive_secs),
+            last_heard: self.now,
+            receive_maximum: asked.min(self.settings.inflight_max),
+            packet_bytes_max: connect
+                .max_packet_size
+                .map_or(u32::MAX, std::num::NonZeroU32::get),
+            unacknowledged: 0,
+            owed: std::collections::VecDeque::new(),
+            aliases: None,
+            last_topic: None,
+            verdicts: Verdicts::default(),
+            asked: None,
+        };
+        client.pause(Pause::Connecting);
+        client
+    }
+
+    /// Binds a session to its new connection.
+    fn attach(&mut self, id: SessionId, line: Line, connect: &Connect, badge: Badge) {
+        let cap = u32::try_from(self.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
+        let expiry_secs = match connect.version {
+            Version::V5 => connect.session_expiry_secs.unwrap_or(0).min(cap),
+            Version::V311 if connect.clean_start => 0,
+            Version::V311 => cap,
+        };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let was_durable = session.durable();
+        session.connection = Some(line.connection);
+        session.badge = badge;
+        session.expiry_secs = expiry_secs;
+        session.will = connect.will.as_ref().map(will);
+        session.will_due = None;
+        session.will_at = None;
+        session.ends_at = None;
+        session.left = None;
+        if was_durable != session.durable() {
+            self.change_durability(id);
+        }
+    }
+
+    /// A resumed session is kept from now on, or no longer: what is stored and routed for it follows.
+    fn change_durability(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let (durable, number) = (session.durable(), session.number);
+        for (filter, options) in session.subscriptions.clone() {
+            self.topics.subscribe(&filter, id, options, durable);
+            if durable {
+                let key = record::subscription_key(number, &filter);
+                self.holds
+                    .batch
+                    .put(Shelf::Subscriptions, &key, &record::write_options(&options));
+            }
+        }
+    }
+
+    /// Puts a session's record into this round's batch, if anything of it has to outlast this process.
+    pub(crate) fn record_session(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
+        let kept = session.durable() || session.will.is_some() || session.recorded;
+        if kept {
+            session.recorded = true;
+            let value = record::write_session(&session.record());
+            self.holds
+                .batch
+                .put(Shelf::Sessions, &record::session_key(session.number), &value);
+        }
+        kept
+    }
+
+    fn keep_alive_of(&self, connect: &Connect) -> u16 {
+        let max = self.settings.keep_alive_max_secs;
+        let asked = connect.keep_alive_secs;
+        if max == 0 || connect.version == Version::V311 || (asked > 0 && asked <= max) {
+            asked
+        } else {
+            max
+        }
+    }
+
+    fn connack(
+        &self,
+        connect: &Connect,
+        id: SessionId,
+        resumed: bool,
+        assigned: bool,
+        keep_alive_secs: u16,
+    ) -> ConnAck {
+        let granted = self.sessions.get(id).map_or(0, |session| session.expiry_secs);
+        let settings = &self.settings;
+        ConnAck {
+            session_present: resumed,
+            session_expiry_secs: (granted != connect.session_expiry_secs.unwrap_or(0)).then_some(granted),
+            receive_maximum: Some(settings.receive_maximum),
+            maximum_qos: (settings.qos_max < QoS::ExactlyOnce).then_some(settings.qos_max),
+            retain_available: (!settings.retain_available).then_some(false),
+            max_packet_size: Some(settings.packet_bytes_max),
+            assigned_client_id: assigned.then(|| connect.client_id.clone()),
+            topic_alias_maximum: Some(settings.topic_alias_max).filter(|max| *max > 0),
+            shared_available: Some(false),
+            server_keep_alive_secs: (keep_alive_secs != connect.keep_alive_secs).then_some(keep_alive_secs),
+            ..ConnAck::default()
+        }
+    }
+
+    /// CONNACK leaves; from here on the client is served.
+    pub(crate) fn open(&mut self, line: Line, connack: &[u8], resumed: bool, out: &mut Outputs) {
+        let Some(client) = self.client_on(line) else {
+            return;
+        };
+        let id = client.session;
+        client.open = true;
+        client.resume(Pause::Connecting);
+        out.append(line.connection, |bytes| bytes.extend_from_slice(connack));
+        out.duties.push(Output::Read {
+            connection: line.connection,
+        });
+        self.counters.clients_connected += 1;
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let (client_id, badge) = (session.client_id.clone(), session.badge.clone());
+        let filters: Vec<_> = session
+            .subscriptions
+            .iter()
+            .map(|(filter, _)| filter.clone())
+            .collect();
+        self.tell_presence(
+            &Told::Connected {
+                connection: line.connection,
+                client_id,
+                badge,
+            },
+            out,
+        );
+        if resumed {
+            self.send_again(id, out);
+            for filter in &filters {
+                self.tell_subscribed(id, filter, true, out);
+            }
+        }
+        self.pump(id, out);
+    }
+}
+
+/// The shard that gave out a session's number is in its low bits, so that no two give out the same.
+pub(crate) const SESSION_SHARD_BITS: u32 = 10;
+
+/// One and a half times the keep alive [MQTT-3.1.2-24].
+fn silence_max(keep_alive_secs: u16) -> Duration {
+    Duration::from_millis(u64::from(keep_alive_secs) * 1500)
+}
+
+fn will(will: &mqtt_wire::Will) -> Will {
+    let properties = Properties::parse_publish(&will.properties).unwrap_or(Properties::EMPTY);
+    Will {
+        delay_secs: will.delay_secs,
+        expiry_secs: properties.message_expiry_secs(),
+        message: Arc::new(Message {
+            topic: will.topic.as_str().into(),
+            payload: Bytes::copy_from_slice(&will.payload),
+            properties: Bytes::copy_from_slice(&properties.forwardable()),
+            qos: will.qos,
+            retain: will.retain,
+            expires: None,
+        }),
+    }
+}

@@ -1,0 +1,322 @@
+//! Publishes from a client: checks, receipts, and handing them to whom they concern.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use mqtt_wire::{PacketId, Publish, QoS, ReasonCode, Version};
+
+use super::{LastTopic, Pause, Reply};
+use crate::{
+    ConnectionId, Outputs, Shard, WallTime,
+    hold::{Due, Line},
+    mail::{Keep, Receivers},
+    message::Message,
+    output::Question,
+    topics::Route,
+};
+
+/// A message on its way through one round: borrowed from where it was read, and made to last only if it has to.
+#[derive(Debug)]
+pub(crate) struct Publication<'a> {
+    pub(crate) topic: &'a Arc<str>,
+    pub(crate) payload: &'a [u8],
+    pub(crate) properties: &'a [u8],
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) expires: Option<WallTime>,
+    pub(crate) shared: Option<Arc<Message>>,
+}
+
+impl<'a> Publication<'a> {
+    /// A message that lasts already.
+    pub(crate) fn of(message: &'a Arc<Message>) -> Self {
+        Self {
+            topic: &message.topic,
+            payload: &message.payload,
+            properties: &message.properties,
+            qos: message.qos,
+            retain: message.retain,
+            expires: message.expires,
+            shared: Some(Arc::clone(message)),
+        }
+    }
+
+    /// The message in a form that lasts. The first call copies it.
+    pub(crate) fn share(&mut self) -> Arc<Message> {
+        let shared = self.shared.get_or_insert_with(|| {
+            Arc::new(Message {
+                topic: Arc::clone(self.topic),
+                payload: Bytes::copy_from_slice(self.payload),
+                properties: Bytes::copy_from_slice(self.properties),
+                qos: self.qos,
+                retain: self.retain,
+                expires: self.expires,
+            })
+        });
+        Arc::clone(shared)
+    }
+}
+
+impl Shard {
+    /// A PUBLISH has come.
+    pub(crate) fn take_publish(
+        &mut self,
+        connection: ConnectionId,
+        publish: &Publish<'_>,
+        out: &mut Outputs,
+    ) {
+        self.counters.messages_received += 1;
+        if let Some(last) = self.last_topic(connection, publish) {
+            let (topic, route) = (Arc::clone(&last.topic), Arc::clone(&last.route));
+            self.accept_publish(connection, publish, &topic, &route, out);
+            return;
+        }
+        if let Err(reason) = self.check_publish(publish) {
+            self.expel(connection, reason, out);
+            return;
+        }
+        let topic = match self.topic_of(connection, publish) {
+            Ok(topic) => topic,
+            Err(reason) => return self.expel(connection, reason, out),
+        };
+        match self.remembered_verdict(connection, &topic, publish.qos, publish.retain) {
+            Some(allowed) => self.judged_publish(connection, publish, &topic, allowed, out),
+            None => self.ask_publish(connection, publish, topic, out),
+        }
+    }
+
+    /// A PUBLISH whose topic the gate has judged.
+    pub(crate) fn judged_publish(
+        &mut self,
+        connection: ConnectionId,
+        publish: &Publish<'_>,
+        topic: &Arc<str>,
+        allowed: bool,
+        out: &mut Outputs,
+    ) {
+        if !allowed {
+            self.counters.denied += 1;
+            self.decline_publish(connection, publish, ReasonCode::NotAuthorized, out);
+            return;
+        }
+        let route = self.topics.route(topic);
+        let (epoch, policy) = (self.topics.epoch(), self.policy);
+        if let Some(client) = self.client_mut(connection) {
+            let last = LastTopic {
+                topic: Arc::clone(topic),
+                qos: publish.qos,
+                retain: publish.retain,
+                policy,
+                epoch,
+                route: Arc::clone(&route),
+            };
+            match &mut client.last_topic {
+                Some(place) => **place = last,
+                place => *place = Some(Box::new(last)),
+            }
+        }
+        self.accept_publish(connection, publish, topic, &route, out);
+    }
+
+    /// What is remembered of the topic, if it is the same as last time and nothing has changed since.
+    fn last_topic(&self, connection: ConnectionId, publish: &Publish<'_>) -> Option<&LastTopic> {
+        let last = self.client(connection)?.last_topic.as_deref()?;
+        let same = *last.topic == *publish.topic
+            && last.qos == publish.qos
+            && last.retain == publish.retain
+            && last.epoch == self.topics.epoch()
+            && last.policy == self.policy
+            && (publish.properties.is_empty() || publish.properties.topic_alias().is_none());
+        same.then_some(last)
+    }
+
+    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos > self.settings.qos_max {
+            return Err(ReasonCode::QoSNotSupported);
+        }
+        if publish.retain && !self.settings.retain_available {
+            return Err(ReasonCode::RetainNotSupported);
+        }
+        Ok(())
+    }
+
+    /// The topic name a PUBLISH is about, by itself or by its alias [MQTT-3.3.2-8].
+    fn topic_of(&mut self, connection: ConnectionId, publish: &Publish<'_>) -> Result<Arc<str>, ReasonCode> {
+        let (bytes_max, levels_max) = (self.settings.topic_bytes_max, self.settings.topic_levels_max);
+        let alias_max = self.settings.topic_alias_max;
+        if publish.topic.len() > bytes_max || publish.topic.split('/').nth(levels_max).is_some() {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        let Some(alias) = publish.properties.topic_alias() else {
+            return Ok(publish.topic.into());
+        };
+        if alias > alias_max {
+            return Err(ReasonCode::TopicAliasInvalid);
+        }
+        let client = self.client_mut(connection).ok_or(ReasonCode::UnspecifiedError)?;
+        let aliases = client.aliases.get_or_insert_default();
+        if publish.topic.is_empty() {
+            return aliases.topic(alias).cloned().ok_or(ReasonCode::ProtocolError);
+        }
+        let topic: Arc<str> = publish.topic.into();
+        aliases.set(alias, Arc::clone(&topic));
+        Ok(topic)
+    }
+
+    /// Takes an allowed PUBLISH: does what its quality of service asks for, and sends it on its way.
+    fn accept_publish(
+        &mut self,
+        connection: ConnectionId,
+        publish: &Publish<'_>,
+        topic: &Arc<str>,
+        route: &Route,
+        out: &mut Outputs,
+    ) {
+        let Some(session) = self.client(connection).map(|client| client.session) else {
+            return;
+        };
+        let due = match publish.packet_id {
+            None => None,
+            Some(id) => match self.receive(connection, id, publish.qos, out) {
+                Some(due) => Some(due),
+                None => return,
+            },
+        };
+        let properties = if publish.properties.is_empty() {
+            Cow::Borrowed(&[][..])
+        } else {
+            publish.properties.forwardable()
+        };
+        let too_large = properties.len() > self.settings.property_bytes_max
+            || (publish.retain && publish.payload.len() > self.settings.retained_bytes_max);
+        if too_large {
+            self.answer_publish(due, ReasonCode::QuotaExceeded, out);
+            return;
+        }
+        let mut publication = Publication {
+            topic,
+            payload: publish.payload,
+            properties: &properties,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires: self.expiry_of(publish),
+            shared: None,
+        };
+        let keep = if publish.retain { Keep::Durable } else { Keep::No };
+        self.send_on_its_way(
+            &mut publication,
+            route,
+            Some(session),
+            due,
+            &Receivers::All,
+            keep,
+            None,
+            out,
+        );
+        self.slow_down(connection);
+    }
+
+    /// Notes a message above `QoS` 0. `None` if there is nothing more to do with it.
+    fn receive(
+        &mut self,
+        connection: ConnectionId,
+        id: PacketId,
+        qos: QoS,
+        out: &mut Outputs,
+    ) -> Option<Due> {
+        let limit = self.settings.receive_maximum;
+        let client = self.client_mut(connection)?;
+        let due = Due {
+            line: Line {
+                connection,
+                serial: client.serial,
+            },
+            id,
+            qos,
+        };
+        let session = client.session;
+        if qos == QoS::ExactlyOnce && self.sessions.get(session)?.receipts.contains(&id) {
+            // Sent again: it was taken before, so only its PUBREC may have been lost [MQTT-4.3.3-10].
+            self.acknowledge_again(due, out);
+            return None;
+        }
+        let client = self.client_mut(connection)?;
+        if client.unacknowledged >= limit && client.version == Version::V5 {
+            self.expel(connection, ReasonCode::ReceiveMaximumExceeded, out);
+            return None;
+        }
+        client.unacknowledged = client.unacknowledged.saturating_add(1);
+        if client.unacknowledged >= limit && client.version == Version::V311 {
+            client.pause(Pause::Unacknowledged);
+        }
+        if qos == QoS::ExactlyOnce {
+            self.sessions.get_mut(session)?.receipts.push(id);
+        }
+        Some(due)
+    }
+
+    /// Answers a PUBLISH that will not be sent on.
+    pub(crate) fn decline_publish(
+        &mut self,
+        connection: ConnectionId,
+        publish: &Publish<'_>,
+        reason: ReasonCode,
+        out: &mut Outputs,
+    ) {
+        let Some(id) = publish.packet_id else { return };
+        if let Some(due) = self.receive(connection, id, publish.qos, out) {
+            self.answer_publish(Some(due), reason, out);
+        }
+    }
+
+    /// Acknowledges a message at once, or after those before it. MQTT 3.1.1 has no word for "no" [MQTT-3.3.5-2].
+    pub(crate) fn answer_publish(&mut self, due: Option<Due>, reason: ReasonCode, out: &mut Outputs) {
+        let Some(due) = due else { return };
+        if due.qos == QoS::ExactlyOnce && reason.is_error() {
+            // A PUBREC with an error ends the exchange: no PUBREL follows [MQTT-4.3.3-9].
+            let version = self.client(due.line.connection).map(|client| client.version);
+            if version == Some(Version::V5) {
+                self.forget_receipt(due);
+            }
+        }
+        self.owe(due, Some(Reply { id: due.id, reason }), out);
+    }
+
+    fn expiry_of(&self, publish: &Publish<'_>) -> Option<WallTime> {
+        if publish.properties.is_empty() {
+            return None;
+        }
+        let secs = publish.properties.message_expiry_secs()?;
+        Some(WallTime(
+            self.wall().0 + Duration::from_secs(u64::from(secs)).as_millis() as u64,
+        ))
+    }
+
+    /// Reads a durable publisher no further while the store is behind.
+    fn slow_down(&mut self, connection: ConnectionId) {
+        if self.holds.unanswered_bytes() <= self.settings.store_bytes_max {
+            return;
+        }
+        if let Some(client) = self.client_mut(connection)
+            && !client.is_paused(Pause::Store)
+        {
+            client.pause(Pause::Store);
+            self.slowed_by_store.push(connection);
+        }
+    }
+
+    fn ask_publish(
+        &mut self,
+        connection: ConnectionId,
+        publish: &Publish<'_>,
+        topic: Arc<str>,
+        out: &mut Outputs,
+    ) {
+        let question = Question::Publish {
+            topic: Arc::clone(&topic),
+            qos: publish.qos,
+            retain: publish.retain,
+        };
+        self.ask_about_publish(connection, publish, topic, question, out);
+    }
+}

@@ -1,0 +1,442 @@
+//! Subscribing and unsubscribing. A subscription is live on every shard, and kept, before its SUBACK leaves.
+
+use std::sync::Arc;
+
+use mqtt_wire::{
+    Packet, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, TopicFilter, UnsubAck, Unsubscribe,
+};
+
+use super::Asked;
+use crate::{
+    ConnectionId, Output, Outputs, Shard, ShardId, Shelf,
+    client::Publication,
+    hold::{Line, Subscribed, What},
+    mail::{Keep, Letter, Mail, Receivers},
+    message::Message,
+    output::{Question, Told},
+    record,
+    session::SessionId,
+    subscription::Options,
+    topics::{Interest, Route, Target},
+};
+
+/// Retained messages that another shard was asked for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) session: SessionId,
+    pub(crate) number: u64,
+    pub(crate) options: Options,
+    pub(crate) answers_due: usize,
+}
+
+impl Shard {
+    /// A SUBSCRIBE has come: the gate is asked about every filter that could be granted.
+    pub(crate) fn take_subscribe(
+        &mut self,
+        connection: ConnectionId,
+        subscribe: Subscribe,
+        out: &mut Outputs,
+    ) {
+        if subscribe.filters.len() > self.settings.filters_per_subscribe_max {
+            return self.expel(connection, ReasonCode::QuotaExceeded, out);
+        }
+        let possible = |shard: &Self, filter: &TopicFilter| shard.refusal(filter).is_none();
+        let questions: Vec<(usize, Question)> = subscribe
+            .filters
+            .iter()
+            .enumerate()
+            .filter(|(_, asked)| possible(self, &asked.filter))
+            .map(|(index, asked)| {
+                (
+                    index,
+                    Question::Subscribe {
+                        filter: asked.filter.clone(),
+                    },
+                )
+            })
+            .collect();
+        let mut verdicts = vec![Some(false); subscribe.filters.len()];
+        for (index, _) in &questions {
+            if let Some(verdict) = verdicts.get_mut(*index) {
+                *verdict = None;
+            }
+        }
+        if questions.is_empty() {
+            let allowed = vec![false; verdicts.len()];
+            return self.judged_subscribe(connection, subscribe, &allowed, out);
+        }
+        self.ask(
+            connection,
+            Asked::Subscribe { subscribe, verdicts },
+            questions,
+            out,
+        );
+    }
+
+    /// Why a filter cannot be granted to anybody.
+    fn refusal(&self, filter: &TopicFilter) -> Option<ReasonCode> {
+        if filter.shared().is_some() {
+            return Some(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        let too_long = filter.as_str().len() > self.settings.topic_bytes_max
+            || filter
+                .as_str()
+                .split('/')
+                .nth(self.settings.topic_levels_max)
+                .is_some();
+        too_long.then_some(ReasonCode::TopicFilterInvalid)
+    }
+
+    /// A SUBSCRIBE whose filters the gate has judged.
+    pub(crate) fn judged_subscribe(
+        &mut self,
+        connection: ConnectionId,
+        subscribe: Subscribe,
+        allowed: &[bool],
+        out: &mut Outputs,
+    ) {
+        let Some(client) = self.client(connection) else {
+            return;
+        };
+        let (line, version, id) = (
+            Line {
+                connection,
+                serial: client.serial,
+            },
+            client.version,
+            client.session,
+        );
+        let mut reasons = Vec::new();
+        let mut granted = Vec::new();
+        let mut changes = Vec::new();
+        for (asked, allowed) in subscribe.filters.iter().zip(allowed) {
+            let options = Options::granted(asked, subscribe.subscription_id, self.settings.qos_max);
+            match self.grant(id, &asked.filter, options, *allowed) {
+                Ok((new, interest)) => {
+                    reasons.push(granted_reason(options.qos));
+                    granted.push((asked.filter.clone(), options, new));
+                    changes.extend(interest.map(|interest| (asked.filter.clone(), interest)));
+                }
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let then = Subscribed {
+            session: id,
+            number: session.number,
+            filters: granted,
+        };
+        let stored = session.durable() && !then.filters.is_empty();
+        let mut bytes = Vec::new();
+        let packet = Packet::SubAck(SubAck::new(subscribe.packet_id, reasons));
+        if packet.encode(version, &mut bytes).is_err() {
+            return self.expel(connection, ReasonCode::UnspecifiedError, out);
+        }
+        self.send_when_known(line, bytes, Some(then), stored, changes, out);
+    }
+
+    /// Grants one filter. Answers whether the session did not have it before, and what other shards have to know.
+    fn grant(
+        &mut self,
+        id: SessionId,
+        filter: &TopicFilter,
+        options: Options,
+        allowed: bool,
+    ) -> Result<(bool, Option<Interest>), ReasonCode> {
+        if let Some(reason) = self.refusal(filter) {
+            return Err(reason);
+        }
+        if !allowed {
+            self.counters.denied += 1;
+            return Err(ReasonCode::NotAuthorized);
+        }
+        let session = self.sessions.get_mut(id).ok_or(ReasonCode::UnspecifiedError)?;
+        let full = session.subscriptions.len() >= self.settings.subscriptions_max;
+        let known = session
+            .subscriptions
+            .iter_mut()
+            .find(|(known, _)| known == filter);
+        let new = known.is_none();
+        match known {
+            Some((_, place)) => *place = options,
+            None if full => return Err(ReasonCode::QuotaExceeded),
+            None => session.subscriptions.push((filter.clone(), options)),
+        }
+        let durable = session.durable();
+        if durable {
+            let key = record::subscription_key(session.number, filter);
+            self.holds
+                .batch
+                .put(Shelf::Subscriptions, &key, &record::write_options(&options));
+        }
+        self.counters.subscriptions += u64::from(new);
+        Ok((new, self.topics.subscribe(filter, id, options, durable)))
+    }
+
+    /// An UNSUBSCRIBE has come.
+    pub(crate) fn take_unsubscribe(
+        &mut self,
+        connection: ConnectionId,
+        unsubscribe: &Unsubscribe,
+        out: &mut Outputs,
+    ) {
+        let Some(client) = self.client(connection) else {
+            return;
+        };
+        let (line, version, id) = (
+            Line {
+                connection,
+                serial: client.serial,
+            },
+            client.version,
+            client.session,
+        );
+        let mut reasons = Vec::new();
+        let mut stored = false;
+        for filter in &unsubscribe.filters {
+            let Some(session) = self.sessions.get_mut(id) else {
+                return;
+            };
+            let Some(at) = session
+                .subscriptions
+                .iter()
+                .position(|(known, _)| known == filter)
+            else {
+                reasons.push(ReasonCode::NoSubscriptionExisted);
+                continue;
+            };
+            session.subscriptions.swap_remove(at);
+            reasons.push(ReasonCode::Success);
+            if session.recorded {
+                stored = true;
+                self.holds.batch.delete(
+                    Shelf::Subscriptions,
+                    &record::subscription_key(session.number, filter),
+                );
+            }
+            self.counters.subscriptions -= 1;
+            if let Some(interest) = self.topics.unsubscribe(filter, id) {
+                self.tell_interest(filter, interest, None, out);
+            }
+        }
+        let mut bytes = Vec::new();
+        let packet = Packet::UnsubAck(UnsubAck::new(unsubscribe.packet_id, reasons));
+        if packet.encode(version, &mut bytes).is_err() {
+            return self.expel(connection, ReasonCode::UnspecifiedError, out);
+        }
+        self.send_when_known(line, bytes, None, stored, Vec::new(), out);
+    }
+
+    /// Sends bytes once other shards know of the changed interests and, if `stored`, this round's batch is kept.
+    fn send_when_known(
+        &mut self,
+        line: Line,
+        bytes: Vec<u8>,
+        then: Option<Subscribed>,
+        stored: bool,
+        changes: Vec<(TopicFilter, Interest)>,
+        out: &mut Outputs,
+    ) {
+        let others = usize::from(self.shards) - 1;
+        let waits = changes.len() * others + usize::from(stored);
+        if waits == 0 {
+            return self.send_and_then(line, &bytes, then, out);
+        }
+        let hold = self.holds.begin(waits, What::Send { line, bytes, then });
+        if stored {
+            self.holds.await_batch(hold);
+        }
+        for (filter, interest) in changes {
+            self.tell_interest(&filter, interest, Some(hold.number), out);
+        }
+    }
+
+    /// Tells all other shards what this shard's sessions want of a filter.
+    pub(crate) fn tell_interest(
+        &self,
+        filter: &TopicFilter,
+        interest: Interest,
+        number: Option<u64>,
+        out: &mut Outputs,
+    ) {
+        for shard in self.other_shards() {
+            let letter = Letter::Interest {
+                filter: filter.clone(),
+                interest,
+                number,
+            };
+            out.duties.push(Output::Mail {
+                to: shard,
+                mail: Mail(letter),
+            });
+        }
+    }
+
+    pub(crate) fn other_shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let own = self.id;
+        (0..self.shards).map(ShardId).filter(move |shard| *shard != own)
+    }
+
+    pub(crate) fn send_and_then(
+        &mut self,
+        line: Line,
+        bytes: &[u8],
+        then: Option<Subscribed>,
+        out: &mut Outputs,
+    ) {
+        if self.client_on(line).is_none() {
+            return;
+        }
+        out.append(line.connection, |outbox| outbox.extend_from_slice(bytes));
+        let Some(Subscribed {
+            session,
+            number,
+            filters,
+        }) = then
+        else {
+            return;
+        };
+        for (filter, options, new) in filters {
+            self.tell_subscribed(session, &filter, false, out);
+            let wanted = match options.retain_handling {
+                RetainHandling::SendAtSubscribe => true,
+                RetainHandling::SendIfNew => new,
+                RetainHandling::DoNotSend => false,
+            };
+            if wanted {
+                self.want_retained(session, number, &filter, options, out);
+            }
+        }
+    }
+
+    /// Sends the retained messages of this shard, and asks the others for theirs.
+    fn want_retained(
+        &mut self,
+        session: SessionId,
+        number: u64,
+        filter: &TopicFilter,
+        options: Options,
+        out: &mut Outputs,
+    ) {
+        let messages = self.retained.matching(filter, self.wall);
+        self.send_retained(session, number, options, &messages, out);
+        let keeper = (!filter.is_wildcard()).then(|| self.keeper(filter.as_str()));
+        let others: Vec<ShardId> = self
+            .other_shards()
+            .filter(|shard| keeper.is_none_or(|keeper| keeper == *shard))
+            .collect();
+        if others.is_empty() {
+            return;
+        }
+        self.last_wanted += 1;
+        self.wanted.insert(
+            self.last_wanted,
+            Wanted {
+                session,
+                number,
+                options,
+                answers_due: others.len(),
+            },
+        );
+        for shard in others {
+            let letter = Letter::RetainedWanted {
+                number: self.last_wanted,
+                filter: filter.clone(),
+            };
+            out.duties.push(Output::Mail {
+                to: shard,
+                mail: Mail(letter),
+            });
+        }
+    }
+
+    /// Another shard's retained messages have come.
+    pub(crate) fn retained_found(&mut self, wanted: u64, messages: &[Arc<Message>], out: &mut Outputs) {
+        let Some(want) = self.wanted.get_mut(&wanted) else {
+            return;
+        };
+        want.answers_due -= 1;
+        let (session, number, options, over) =
+            (want.session, want.number, want.options, want.answers_due == 0);
+        if over {
+            self.wanted.remove(&wanted);
+        }
+        self.send_retained(session, number, options, messages, out);
+    }
+
+    fn send_retained(
+        &mut self,
+        id: SessionId,
+        number: u64,
+        options: Options,
+        messages: &[Arc<Message>],
+        out: &mut Outputs,
+    ) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.number == number) else {
+            return;
+        };
+        let target = Target {
+            session: id,
+            durable: session.durable(),
+            qos: options.qos,
+            no_local: false,
+            // RETAIN is set on what is sent because of a subscription [MQTT-3.3.1-8].
+            retain_as_published: true,
+            subscription_ids: options.subscription_id.into_iter().collect(),
+        };
+        let durable = target.durable && target.qos > QoS::AtMostOnce;
+        let route = Route {
+            sessions: vec![target],
+            durable,
+            ..Route::default()
+        };
+        for message in messages {
+            let mut publication = Publication::of(message);
+            publication.retain = true;
+            self.send_on_its_way(
+                &mut publication,
+                &route,
+                None,
+                None,
+                &Receivers::All,
+                Keep::No,
+                None,
+                out,
+            );
+        }
+    }
+
+    /// Tells links that watch a filter about a client's subscription.
+    pub(crate) fn tell_subscribed(
+        &self,
+        id: SessionId,
+        filter: &TopicFilter,
+        resumed: bool,
+        out: &mut Outputs,
+    ) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        for (link, state) in self.links.each() {
+            if state.watches.iter().any(|watched| watched.overlaps(filter)) {
+                let told = Told::Subscribed {
+                    client_id: session.client_id.clone(),
+                    badge: session.badge.clone(),
+                    filter: filter.clone(),
+                    resumed,
+                };
+                out.duties.push(Output::Tell { link, told });
+            }
+        }
+    }
+}
+
+const fn granted_reason(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}

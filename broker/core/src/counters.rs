@@ -1,0 +1,42 @@
+//! Plain numbers a shard keeps; the outside adds them up and turns them into metrics.
+
+/// Totals since the start, and present counts where the name says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Clients connected at present.
+    pub clients_connected: u64,
+    /// Sessions at present, connected or not.
+    pub sessions: u64,
+    /// Subscriptions at present.
+    pub subscriptions: u64,
+    /// Retained messages at present.
+    pub retained_messages: u64,
+    /// Messages waiting for sessions at present.
+    pub queued_messages: u64,
+    /// PUBLISH packets taken from clients.
+    pub messages_received: u64,
+    /// PUBLISH packets sent to clients.
+    pub messages_sent: u64,
+    /// Messages not queued because the session's queue was full.
+    pub dropped_queue_full: u64,
+    /// `QoS` 0 messages not sent because the client reads too slowly.
+    pub dropped_slow_reader: u64,
+    /// Messages that expired before they could be sent.
+    pub dropped_expired: u64,
+    /// Messages larger than their receiver takes.
+    pub dropped_too_large: u64,
+    /// Publishes, subscriptions and wills that were not authorized.
+    pub denied: u64,
+    /// Connections closed for malformed packets or broken rules.
+    pub protocol_errors: u64,
+    /// Sessions taken over by another connection.
+    pub takeovers: u64,
+    /// Sessions that expired.
+    pub sessions_expired: u64,
+    /// Batches the store refused.
+    pub batches_refused: u64,
+    /// Deliveries that a link did not answer in time.
+    pub link_timeouts: u64,
+    /// Stored messages that could not be read back.
+    pub damaged_messages: u64,
+}

@@ -1,0 +1,304 @@
+//! What waits for something outside: for the store, another shard, or a link. Nothing in it may happen before.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use ahash::{HashMap, RandomState};
+use mqtt_wire::{PacketId, QoS, ReasonCode};
+
+use crate::{
+    Batch, ConnectionId, ShardId, Shelf,
+    message::Message,
+    record::{self, Waiting},
+    session::{SessionId, Stage},
+};
+
+/// Names something that waits. Unique among all shards until a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct HoldId {
+    pub(crate) shard: ShardId,
+    pub(crate) number: u64,
+}
+
+/// A connection as it was when something began to wait: its slot may have passed to another client since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) connection: ConnectionId,
+    pub(crate) serial: u64,
+}
+
+/// The acknowledgement a publisher is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) line: Line,
+    pub(crate) id: PacketId,
+    pub(crate) qos: QoS,
+}
+
+/// A queue entry that is to be kept with the message it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewEntry {
+    pub(crate) session: u64,
+    pub(crate) seq: u64,
+    pub(crate) waiting: Waiting,
+}
+
+/// A message that may not be sent to anybody before it is kept.
+#[derive(Debug)]
+pub(crate) struct HeldMessage {
+    pub(crate) message: Arc<Message>,
+    pub(crate) due: Option<Due>,
+    /// If links have to answer too: what waits for them and for this.
+    pub(crate) answers: Option<u64>,
+    /// Receivers of this shard whose queues hold it.
+    pub(crate) sessions: Vec<SessionId>,
+    /// Shards whose sessions' queues hold it, or that keep its topic's retained message.
+    pub(crate) shards: Vec<ShardId>,
+    /// Their contributions that are still to come.
+    pub(crate) contributions_due: usize,
+    /// Queue entries to be kept, of all shards.
+    pub(crate) entries: Vec<NewEntry>,
+    /// Whether it is to be kept as its topic's retained message.
+    pub(crate) retain: bool,
+    /// If this shard keeps the topic's retained message: what stood there.
+    pub(crate) retained_before: Option<Option<Arc<Message>>>,
+    /// The receipt to be kept: session number and packet id.
+    pub(crate) receipt: Option<(u64, PacketId)>,
+    /// The number of the stored body, once it has one.
+    pub(crate) body: Option<u64>,
+    /// Whether any receiver had room for it.
+    pub(crate) outcome: ReasonCode,
+}
+
+impl HeldMessage {
+    /// All of it in one batch: receipt, retained message, body, and every queue entry.
+    fn write(&mut self, batch: &mut Batch) {
+        if let Some((session, id)) = self.receipt {
+            batch.put(Shelf::Receipts, &record::packet_key(session, id), &[]);
+        }
+        if self.retain {
+            record::put_retained(batch, &self.message);
+        }
+        if let Some(body) = self.body {
+            batch.put(
+                Shelf::Bodies,
+                &record::body_key(body),
+                &record::write_body(&self.message),
+            );
+        }
+        let mut value = Vec::new();
+        for mut entry in self.entries.drain(..) {
+            value.clear();
+            entry.waiting.body = self.body;
+            record::write_queue_entry(&mut value, &entry.waiting, &self.message);
+            batch.put(Shelf::Queue, &record::queue_key(entry.session, entry.seq), &value);
+        }
+    }
+}
+
+/// What is to happen when the wait is over.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// Send a message to its receivers and acknowledge it.
+    Message(Box<HeldMessage>),
+    /// Acknowledge a message that was handed to links.
+    Acknowledge { due: Due, outcome: ReasonCode },
+    /// Send bytes: a SUBACK, an UNSUBACK.
+    Send {
+        line: Line,
+        bytes: Vec<u8>,
+        then: Option<Subscribed>,
+    },
+    /// Send a PUBCOMP.
+    Complete { line: Line, id: PacketId },
+    /// Send CONNACK and open the client.
+    Open {
+        line: Line,
+        bytes: Vec<u8>,
+        resumed: bool,
+    },
+    /// Send the PUBLISHes and PUBRELs of a session that waited for their records.
+    Outgoing {
+        session: SessionId,
+        number: u64,
+        steps: Vec<(PacketId, Stage)>,
+    },
+}
+
+/// What follows a SUBACK: retained messages and the telling of links.
+#[derive(Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) session: SessionId,
+    pub(crate) number: u64,
+    pub(crate) filters: Vec<(mqtt_wire::TopicFilter, crate::subscription::Options, bool)>,
+}
+
+/// One wait.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    /// How many things have to happen.
+    pub(crate) waits: usize,
+    /// What made it fail, if something did.
+    pub(crate) refused: Option<ReasonCode>,
+    pub(crate) what: What,
+}
+
+/// Everything that waits, and the round's batch.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    shard: ShardId,
+    holds: HashMap<u64, Hold>,
+    next: u64,
+    /// The batch of this round.
+    pub(crate) batch: Batch,
+    /// The ticket the batch of this round will have.
+    ticket: u64,
+    /// What waits for which ticket, in order.
+    waiting: VecDeque<(u64, u64)>,
+    /// Batches handed out and not answered, with their sizes.
+    unanswered: VecDeque<(u64, usize)>,
+    unanswered_bytes: usize,
+}
+
+impl Holds {
+    pub(crate) fn new(shard: ShardId, hasher: &RandomState) -> Self {
+        Self {
+            shard,
+            holds: HashMap::with_hasher(hasher.clone()),
+            next: 0,
+            batch: Batch::default(),
+            ticket: 1,
+            waiting: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            unanswered_bytes: 0,
+        }
+    }
+
+    /// Begins a wait for `waits` things.
+    pub(crate) fn begin(&mut self, waits: usize, what: What) -> HoldId {
+        self.next += 1;
+        self.holds.insert(
+            self.next,
+            Hold {
+                waits,
+                refused: None,
+                what,
+            },
+        );
+        HoldId {
+            shard: self.shard,
+            number: self.next,
+        }
+    }
+
+    /// The number the next wait will have.
+    pub(crate) const fn next_id(&self) -> HoldId {
+        HoldId {
+            shard: self.shard,
+            number: self.next + 1,
+        }
+    }
+
+    /// Makes a wait depend on the batch of this round. It must have been counted when the wait began.
+    pub(crate) fn await_batch(&mut self, id: HoldId) {
+        self.waiting.push_back((self.ticket, id.number));
+    }
+
+    pub(crate) fn what_mut(&mut self, number: u64) -> Option<&mut What> {
+        self.holds.get_mut(&number).map(|hold| &mut hold.what)
+    }
+
+    /// A held message by its number.
+    pub(crate) fn message_mut(&mut self, number: u64) -> Option<&mut HeldMessage> {
+        match self.what_mut(number)? {
+            What::Message(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// One more thing has to happen before this wait is over.
+    pub(crate) fn wait_for_one_more(&mut self, number: u64) {
+        if let Some(hold) = self.holds.get_mut(&number) {
+            hold.waits += 1;
+        }
+    }
+
+    /// What a publisher is told if nothing fails.
+    pub(crate) fn note_outcome(&mut self, number: u64, reason: ReasonCode) {
+        match self.what_mut(number) {
+            Some(What::Message(held)) => held.outcome = reason,
+            Some(What::Acknowledge { outcome, .. }) => *outcome = reason,
+            _ => {}
+        }
+    }
+
+    /// Puts all that is to be kept of a held message into this round's batch, once every shard has contributed. Answers
+    /// how many queue entries refer to the body, if it has one: then it was stored under `body`.
+    pub(crate) fn submit_message(&mut self, number: u64, body: u64) -> Option<usize> {
+        let Hold {
+            what: What::Message(held),
+            ..
+        } = self.holds.get_mut(&number)?
+        else {
+            return None;
+        };
+        if held.contributions_due > 0 {
+            return None;
+        }
+        self.waiting.push_back((self.ticket, number));
+        let references = held.entries.len();
+        let shared = references > 1;
+        held.body = shared.then_some(body);
+        held.write(&mut self.batch);
+        shared.then_some(references)
+    }
+
+    /// One thing happened (or failed for a reason). The wait is given back if it is over.
+    pub(crate) fn happened(&mut self, number: u64, refused: Option<ReasonCode>) -> Option<Hold> {
+        let hold = self.holds.get_mut(&number)?;
+        hold.waits = hold.waits.saturating_sub(1);
+        hold.refused = hold.refused.or(refused);
+        if hold.waits > 0 {
+            return None;
+        }
+        self.holds.remove(&number)
+    }
+
+    /// Ends the round: its batch with its ticket, if it has anything in it or something waits for it.
+    pub(crate) fn take_batch(&mut self) -> Option<(u64, Batch)> {
+        let awaited = self
+            .waiting
+            .back()
+            .is_some_and(|(ticket, _)| *ticket == self.ticket);
+        if self.batch.is_empty() && !awaited {
+            return None;
+        }
+        let ticket = self.ticket;
+        self.ticket += 1;
+        let batch = std::mem::take(&mut self.batch);
+        self.unanswered.push_back((ticket, batch.len_bytes()));
+        self.unanswered_bytes += batch.len_bytes();
+        Some((ticket, batch))
+    }
+
+    /// The numbers of what waited for tickets up to this one.
+    pub(crate) fn answered(&mut self, through: u64) -> Vec<u64> {
+        while let Some((ticket, bytes)) = self.unanswered.front().copied()
+            && ticket <= through
+        {
+            self.unanswered.pop_front();
+            self.unanswered_bytes -= bytes;
+        }
+        let count = self.waiting.partition_point(|(ticket, _)| *ticket <= through);
+        self.waiting.drain(..count).map(|(_, number)| number).collect()
+    }
+
+    /// Bytes handed to the store, or about to be, that it has not answered for.
+    pub(crate) fn unanswered_bytes(&self) -> usize {
+        self.unanswered_bytes + self.batch.len_bytes()
+    }
+
+    /// Whether something waits, or is to be kept.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.holds.is_empty() && self.batch.is_empty() && self.unanswered.is_empty()
+    }
+}

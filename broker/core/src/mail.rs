@@ -1,0 +1,81 @@
+//! What shards write to each other. Opaque outside: carried by value, in order between two shards.
+
+use std::sync::Arc;
+
+use mqtt_wire::{ClientId, TopicFilter};
+
+use crate::{hold::NewEntry, message::Message, topics::Interest};
+
+/// One letter from a shard to another.
+#[derive(Debug)]
+pub struct Mail(pub(crate) Letter);
+
+/// Who of those with a matching subscription gets a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Receivers {
+    All,
+    Only(ClientId),
+    Except(ClientId),
+}
+
+/// What is to be done with the message as its topic's retained message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    No,
+    /// In memory only: a link published it.
+    Volatile,
+    /// On disk.
+    Durable,
+}
+
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// Send this to your sessions.
+    Publish {
+        message: Arc<Message>,
+        receivers: Receivers,
+        keep: Keep,
+        replace: Option<u64>,
+    },
+    /// Queue this for your sessions, but send it only when I settle; and tell me what has to be kept.
+    Offer {
+        number: u64,
+        message: Arc<Message>,
+        keep: bool,
+    },
+    /// What has to be kept of your offer.
+    Contribution {
+        number: u64,
+        entries: Vec<NewEntry>,
+        full: bool,
+    },
+    /// My offer is kept (its body under this number, if several share it), or is withdrawn.
+    Settled {
+        number: u64,
+        kept: bool,
+        body: Option<u64>,
+        message: Arc<Message>,
+    },
+    /// My sessions' interest in a filter has changed. If numbered, tell me when you know.
+    Interest {
+        filter: TopicFilter,
+        interest: Interest,
+        number: Option<u64>,
+    },
+    /// I know.
+    InterestNoted { number: u64 },
+    /// Which retained messages of yours match?
+    RetainedWanted { number: u64, filter: TopicFilter },
+    /// These.
+    RetainedFound {
+        number: u64,
+        messages: Vec<Arc<Message>>,
+    },
+    /// One of my sessions needs this body of yours no longer.
+    BodyReleased { body: u64 },
+}
+
+impl Letter {
+    /// The shard a body's number belongs to is in its low bits, so that the number tells whom to write to.
+    pub(crate) const BODY_SHARD_BITS: u32 = 10;
+}

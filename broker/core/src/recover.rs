@@ -1,0 +1,493 @@
+//! Reading back what was kept when the process ends and another begins: each shard's share of it, checked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
+
+use mqtt_wire::{PacketId, QoS, TopicFilter};
+
+use crate::{
+    Batch, Moment, Shard, ShardId, Shelf, Shelves, WallTime,
+    client::connect::SESSION_SHARD_BITS,
+    mail::Letter,
+    message::Message,
+    record::{self, Body, Outgoing, SessionRecord, Waiting},
+    session::{Flight, Inflight, Queue, Session, Stage},
+    subscription::Options,
+    timers::Timer,
+    topics::Interest,
+};
+
+/// What one shard gets of what was kept.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    pub(crate) wall: WallTime,
+    sessions: Vec<RecoveredSession>,
+    retained: Vec<Arc<Message>>,
+    bodies: Vec<(u64, usize)>,
+    interests: Vec<(TopicFilter, ShardId, Interest)>,
+    last_session: u64,
+    last_body: u64,
+    /// Removes what nothing refers to any more.
+    cleanup: Batch,
+    damaged: u64,
+}
+
+#[derive(Debug)]
+struct RecoveredSession {
+    number: u64,
+    record: SessionRecord,
+    subscriptions: Vec<(TopicFilter, Options)>,
+    queue: Queue,
+    flights: Vec<Flight>,
+    receipts: Vec<PacketId>,
+}
+
+impl Recovered {
+    /// Nothing: the share of a shard that begins empty, at this wall time.
+    #[must_use]
+    pub fn nothing(wall: WallTime) -> Self {
+        Self {
+            wall,
+            ..Self::default()
+        }
+    }
+
+    /// How many records could not be read and were left out.
+    #[must_use]
+    pub const fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// How many sessions and retained messages are in it.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.sessions.len(), self.retained.len())
+    }
+}
+
+/// Reads everything back and divides it among so many shards.
+///
+/// # Errors
+/// When the shelves cannot be read.
+pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<Vec<Recovered>, S::Error> {
+    let mut reading = Reading {
+        shelves,
+        damaged: 0,
+        cleanup: Batch::default(),
+        references: BTreeMap::new(),
+    };
+    let sessions = reading.sessions()?;
+    let retained = reading.retained(wall)?;
+    reading.drop_orphans(&sessions)?;
+    let last_body = reading.bodies()?;
+    let Reading {
+        damaged,
+        cleanup,
+        references,
+        ..
+    } = reading;
+
+    let shards = shards.max(1);
+    let last_session = sessions
+        .iter()
+        .map(|session| session.number >> SESSION_SHARD_BITS)
+        .max()
+        .unwrap_or(0);
+    let interests = interests(&sessions, shards);
+    let mut shares: Vec<Recovered> = (0..shards)
+        .map(|_| Recovered {
+            wall,
+            last_session,
+            last_body,
+            interests: interests.clone(),
+            ..Recovered::default()
+        })
+        .collect();
+    for session in sessions {
+        let home = ShardId::of(session.record.client_id.as_str(), shards);
+        share(&mut shares, home).sessions.push(session);
+    }
+    for message in retained {
+        let keeper = ShardId::of(&message.topic, shards);
+        share(&mut shares, keeper).retained.push(message);
+    }
+    for (body, count) in references {
+        let owner = ShardId((body & ((1 << Letter::BODY_SHARD_BITS) - 1)) as u16 % shards);
+        share(&mut shares, owner).bodies.push((body, count));
+    }
+    let first = share(&mut shares, ShardId(0));
+    first.cleanup = cleanup;
+    first.damaged = damaged;
+    Ok(shares)
+}
+
+fn share(shares: &mut [Recovered], shard: ShardId) -> &mut Recovered {
+    let Some(share) = shares.get_mut(usize::from(shard.0)) else {
+        unreachable!("a shard's id is below their number")
+    };
+    share
+}
+
+/// What each shard's sessions want, by filter.
+fn interests(sessions: &[RecoveredSession], shards: u16) -> Vec<(TopicFilter, ShardId, Interest)> {
+    let mut wanted: BTreeMap<(TopicFilter, ShardId), bool> = BTreeMap::new();
+    for session in sessions {
+        let home = ShardId::of(session.record.client_id.as_str(), shards);
+        for (filter, _) in &session.subscriptions {
+            *wanted.entry((filter.clone(), home)).or_default() |= session.record.expiry_secs > 0;
+        }
+    }
+    wanted
+        .into_iter()
+        .map(|((filter, shard), durable)| (filter, shard, Interest { any: true, durable }))
+        .collect()
+}
+
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
+struct Reading<'a, S: Shelves> {
+    shelves: &'a S,
+    damaged: u64,
+    cleanup: Batch,
+    /// Stored bodies with how many queue entries refer to them.
+    references: BTreeMap<u64, usize>,
+}
+
+impl<S: Shelves> Reading<'_, S> {
+    fn scan(&self, shelf: Shelf, mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), S::Error> {
+        self.shelves.scan(shelf, &[], None, &mut |key, value| {
+            visit(key, value);
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn sessions(&mut self) -> Result<Vec<RecoveredSession>, S::Error> {
+        let mut found = Vec::new();
+        let mut damaged = 0;
+        self.scan(Shelf::Sessions, |key, value| {
+            match (record::read_session_key(key), record::read_session(value)) {
+                (Some(number), Some(record)) => found.push((number, record)),
+                _ => damaged += 1,
+            }
+        })?;
+        self.damaged += damaged;
+        found
+            .into_iter()
+            .map(|(number, record)| self.session(number, record))
+            .collect()
+    }
+
+    fn session(&mut self, number: u64, record: SessionRecord) -> Result<RecoveredSession, S::Error> {
+        let cursor = self.shelves.get(Shelf::Cursors, &record::session_key(number))?;
+        let cursor = cursor
+            .and_then(|bytes| record::read_session_key(&bytes))
+            .unwrap_or(0);
+        let flights = self.flights(number)?;
+        let was_connected = record.left.is_none();
+        let queue = self.queue(number, cursor, &flights, was_connected)?;
+        Ok(RecoveredSession {
+            number,
+            subscriptions: self.subscriptions(number)?,
+            receipts: self.receipts(number)?,
+            record,
+            queue,
+            flights,
+        })
+    }
+
+    /// Everything a shelf has of a session.
+    fn of_session(&self, shelf: Shelf, number: u64) -> Result<Vec<Pair>, S::Error> {
+        let mut found = Vec::new();
+        let end = record::session_end(number);
+        self.shelves.scan(
+            shelf,
+            &record::session_key(number),
+            Some(&end),
+            &mut |key, value| {
+                found.push((key.to_vec(), value.to_vec()));
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(found)
+    }
+
+    fn subscriptions(&mut self, number: u64) -> Result<Vec<(TopicFilter, Options)>, S::Error> {
+        let found = self.of_session(Shelf::Subscriptions, number)?;
+        let read = |(key, value): &Pair| {
+            Some((
+                record::read_subscription_key(key)?.1,
+                record::read_options(value)?,
+            ))
+        };
+        let subscriptions: Vec<_> = found.iter().filter_map(read).collect();
+        self.damaged += (found.len() - subscriptions.len()) as u64;
+        Ok(subscriptions)
+    }
+
+    fn receipts(&self, number: u64) -> Result<Vec<PacketId>, S::Error> {
+        let found = self.of_session(Shelf::Receipts, number)?;
+        Ok(found
+            .iter()
+            .filter_map(|(key, _)| record::read_packet_key(key))
+            .map(|(_, id)| id)
+            .collect())
+    }
+
+    fn flights(&mut self, number: u64) -> Result<Vec<Flight>, S::Error> {
+        let mut flights = Vec::new();
+        for (key, value) in self.of_session(Shelf::Inflight, number)? {
+            let (Some((_, id)), Some(outgoing)) =
+                (record::read_packet_key(&key), record::read_outgoing(&value))
+            else {
+                self.damaged += 1;
+                continue;
+            };
+            match outgoing {
+                Outgoing::Released => flights.push(flight(id, Stage::Released, None, released(), None)),
+                Outgoing::Published(seq) => match self.message(number, seq)? {
+                    Some((waiting, message)) => {
+                        flights.push(flight(
+                            id,
+                            Stage::Published,
+                            Some(seq),
+                            waiting,
+                            Some(Arc::new(message)),
+                        ));
+                    }
+                    None => self.damaged += 1,
+                },
+            }
+        }
+        flights.sort_by_key(|flight| flight.seq);
+        Ok(flights)
+    }
+
+    fn message(&self, number: u64, seq: u64) -> Result<Option<(Waiting, Message)>, S::Error> {
+        let Some(value) = self.shelves.get(Shelf::Queue, &record::queue_key(number, seq))? else {
+            return Ok(None);
+        };
+        Ok(match record::read_queue_entry(&value) {
+            Some((waiting, Body::Inline(message))) => Some((waiting, message)),
+            Some((waiting, Body::Stored(body))) => {
+                let body = self.shelves.get(Shelf::Bodies, &record::body_key(body))?;
+                body.and_then(|bytes| record::read_body(&bytes))
+                    .map(|message| (waiting, message))
+            }
+            None => None,
+        })
+    }
+
+    /// What waits for a session: counted, and left on disk until its turn comes.
+    fn queue(
+        &mut self,
+        number: u64,
+        cursor: u64,
+        flights: &[Flight],
+        was_connected: bool,
+    ) -> Result<Queue, S::Error> {
+        let (mut first, mut next, mut messages, mut bytes) = (None, cursor, 0, 0);
+        let mut bodies = Vec::new();
+        let (from, end) = (record::queue_key(number, cursor), record::session_end(number));
+        self.shelves
+            .scan(Shelf::Queue, &from, Some(&end), &mut |key, value| {
+                let Some((_, seq)) = record::read_queue_key(key) else {
+                    return ControlFlow::Continue(());
+                };
+                next = seq + 1;
+                if let Some((body, len)) = record::peek_queue_entry(value) {
+                    bodies.extend(body);
+                    if !flights.iter().any(|flight| flight.seq == Some(seq)) {
+                        first.get_or_insert(seq);
+                        messages += 1;
+                        bytes += len as u64;
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+        for body in bodies {
+            *self.references.entry(body).or_default() += 1;
+        }
+        self.cleanup
+            .delete_range(Shelf::Queue, &record::session_key(number), &from);
+        Ok(Queue::recovered(
+            first.unwrap_or(next),
+            next,
+            messages,
+            bytes,
+            was_connected,
+        ))
+    }
+
+    /// Messages, ids and cursors of sessions that are gone.
+    fn drop_orphans(&mut self, sessions: &[RecoveredSession]) -> Result<(), S::Error> {
+        let known: BTreeSet<u64> = sessions.iter().map(|session| session.number).collect();
+        let mut orphans = BTreeSet::new();
+        for shelf in [
+            Shelf::Subscriptions,
+            Shelf::Inflight,
+            Shelf::Receipts,
+            Shelf::Cursors,
+            Shelf::Queue,
+        ] {
+            self.scan(shelf, |key, _| {
+                orphans.extend(record::read_session_key(key).filter(|number| !known.contains(number)));
+            })?;
+        }
+        for number in orphans {
+            for shelf in [
+                Shelf::Subscriptions,
+                Shelf::Inflight,
+                Shelf::Receipts,
+                Shelf::Cursors,
+                Shelf::Queue,
+            ] {
+                let (from, to) = (record::session_key(number), record::session_end(number));
+                self.cleanup.delete_range(shelf, &from, &to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bodies that nothing refers to go. Answers the highest number given out.
+    fn bodies(&mut self) -> Result<u64, S::Error> {
+        let mut last = 0;
+        let mut unused = Vec::new();
+        self.scan(Shelf::Bodies, |key, _| {
+            if let Some(number) = record::read_session_key(key) {
+                last = last.max(number >> Letter::BODY_SHARD_BITS);
+                if !self.references.contains_key(&number) {
+                    unused.push(number);
+                }
+            }
+        })?;
+        for number in unused {
+            self.cleanup.delete(Shelf::Bodies, &record::body_key(number));
+        }
+        Ok(last)
+    }
+
+    fn retained(&mut self, wall: WallTime) -> Result<Vec<Arc<Message>>, S::Error> {
+        let mut messages = Vec::new();
+        let (mut expired, mut damaged) = (Vec::new(), 0);
+        self.scan(Shelf::Retained, |key, value| match record::read_body(value) {
+            Some(message) if message.expires.is_some_and(|at| at <= wall) => expired.push(key.to_vec()),
+            Some(message) => messages.push(Arc::new(message)),
+            None => damaged += 1,
+        })?;
+        self.damaged += damaged;
+        for key in expired {
+            self.cleanup.delete(Shelf::Retained, &key);
+        }
+        Ok(messages)
+    }
+}
+
+const fn flight(
+    id: PacketId,
+    stage: Stage,
+    seq: Option<u64>,
+    waiting: Waiting,
+    message: Option<Arc<Message>>,
+) -> Flight {
+    Flight {
+        id,
+        stage,
+        seq,
+        waiting,
+        message,
+        replace: None,
+        dup: true,
+    }
+}
+
+const fn released() -> Waiting {
+    Waiting {
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        subscription_ids: Vec::new(),
+        body: None,
+    }
+}
+
+impl Shard {
+    /// Takes in what was kept of this shard's share.
+    pub(crate) fn restore(&mut self, recovered: Recovered) {
+        self.last_session = recovered.last_session;
+        self.last_body = recovered.last_body;
+        self.counters.damaged_messages = recovered.damaged;
+        self.holds.batch.append(&recovered.cleanup);
+        self.bodies.extend(recovered.bodies);
+        for (filter, shard, interest) in recovered.interests {
+            if shard != self.id {
+                self.topics.note_interest(&filter, shard, interest);
+            }
+        }
+        for message in recovered.retained {
+            self.retained.set(&message);
+        }
+        for session in recovered.sessions {
+            self.restore_session(session);
+        }
+    }
+
+    /// A session's deadlines go on from when its client left. None is due before the grace is over, so that a clock that
+    /// jumped ahead does not end everything; and a clock that went back does not lengthen one beyond its interval.
+    fn restore_session(&mut self, recovered: RecoveredSession) {
+        let RecoveredSession {
+            number,
+            record,
+            subscriptions,
+            queue,
+            flights,
+            receipts,
+        } = recovered;
+        let wall = self.wall;
+        let was_connected = record.left.is_none();
+        let left = record.left.unwrap_or(wall).min(wall);
+        let interval = std::time::Duration::from_secs(u64::from(record.expiry_secs));
+        let grace = self.settings.recovery_grace;
+        let rest = |interval: std::time::Duration| {
+            interval.saturating_sub(wall.since(left)).max(grace.min(interval))
+        };
+
+        let mut session = Session::new(number, record.client_id, record.badge);
+        session.expiry_secs = record.expiry_secs;
+        session.left = Some(left);
+        session.recorded = true;
+        session.receipts = receipts;
+        session.queue = queue;
+        session.inflight = Inflight::recovered(flights);
+        session.subscriptions = subscriptions;
+        session.will = record.will;
+        let delay = session
+            .will
+            .as_ref()
+            .map(|will| will.delay_secs.min(record.expiry_secs));
+        let delay = delay.map(|secs| std::time::Duration::from_secs(u64::from(secs)));
+        // A client that was connected counts as lost now.
+        let will_at = delay.map(|delay| Moment::START + if was_connected { delay } else { rest(delay) });
+        session.will_at = will_at;
+        session.will_due = record.will_due;
+        let ends_at = Moment::START + rest(interval);
+        session.ends_at = (record.expiry_secs < u32::MAX).then_some(ends_at);
+
+        let durable = session.durable();
+        let filters = session.subscriptions.clone();
+        self.counters.subscriptions += filters.len() as u64;
+        let id = self.sessions.insert(session);
+        for (filter, options) in filters {
+            self.topics.subscribe(&filter, id, options, durable);
+        }
+        if let Some(at) = will_at {
+            self.timers.set(at, Timer::Will { session: id, number });
+        }
+        if record.expiry_secs < u32::MAX {
+            self.timers
+                .set(ends_at, Timer::SessionExpiry { session: id, number });
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What outlives a connection: subscriptions, messages that wait or are under way, receipts, the will.
+
+pub(crate) mod inflight;
+pub(crate) mod queue;
+mod table;
+
+use std::sync::Arc;
+
+use mqtt_wire::{ClientId, PacketId, TopicFilter};
+
+pub(crate) use inflight::{Flight, Inflight, Stage};
+pub(crate) use queue::{Entry, Queue};
+pub(crate) use table::{SessionId, Sessions};
+
+use crate::{
+    Badge, ConnectionId, Moment, WallTime, message::Message, record::SessionRecord, subscription::Options,
+};
+
+/// A message to be published when its client is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub(crate) message: Arc<Message>,
+    pub(crate) delay_secs: u32,
+    /// How long the message lives once it is published.
+    pub(crate) expiry_secs: Option<u32>,
+}
+
+/// A session. Lives on the shard its client id hashes to.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Its number on disk: never used again for another session, so it also tells this session from an earlier one of
+    /// the same client.
+    pub(crate) number: u64,
+    pub(crate) client_id: ClientId,
+    pub(crate) badge: Badge,
+    pub(crate) connection: Option<ConnectionId>,
+    /// How long it outlives its connection, in seconds; `u32::MAX` is for ever.
+    pub(crate) expiry_secs: u32,
+    pub(crate) subscriptions: Vec<(TopicFilter, Options)>,
+    pub(crate) queue: Queue,
+    pub(crate) inflight: Inflight,
+    /// `QoS` 2 messages taken from the client and not yet released by it.
+    pub(crate) receipts: Vec<PacketId>,
+    pub(crate) will: Option<Will>,
+    pub(crate) will_due: Option<WallTime>,
+    pub(crate) left: Option<WallTime>,
+    /// When its will is published, unless its client comes back.
+    pub(crate) will_at: Option<Moment>,
+    /// When it ends, unless its client comes back.
+    pub(crate) ends_at: Option<Moment>,
+    /// Whether a record of it is on disk.
+    pub(crate) recorded: bool,
+    /// Whether its cursor has moved since it was last recorded.
+    pub(crate) cursor_moved: bool,
+}
+
+impl Session {
+    pub(crate) fn new(number: u64, client_id: ClientId, badge: Badge) -> Self {
+        Self {
+            number,
+            client_id,
+            badge,
+            connection: None,
+            expiry_secs: 0,
+            subscriptions: Vec::new(),
+            queue: Queue::default(),
+            inflight: Inflight::default(),
+            receipts: Vec::new(),
+            will: None,
+            will_due: None,
+            left: None,
+            will_at: None,
+            ends_at: None,
+            recorded: false,
+            cursor_moved: false,
+        }
+    }
+
+    /// Whether it outlives its connection, and so what it waits for is kept on disk.
+    pub(crate) const fn durable(&self) -> bool {
+        self.expiry_secs > 0
+    }
+
+    /// What is kept of it on disk.
+    pub(crate) fn record(&self) -> SessionRecord {
+        SessionRecord {
+            client_id: self.client_id.clone(),
+            badge: self.badge.clone(),
+            expiry_secs: self.expiry_secs,
+            left: self.left,
+            will: self.will.clone(),
+            will_due: self.will_due,
+        }
+    }
+
+    /// The shared bodies that its messages in memory refer to, one entry for each reference.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = u64> {
+        let under_way = self.inflight.iter().filter_map(|flight| flight.waiting.body);
+        under_way.chain(self.queue.bodies())
+    }
+
+    /// The first sequence number of its queue that is still needed.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.inflight
+            .first_seq()
+            .unwrap_or(u64::MAX)
+            .min(self.queue.first_seq())
+    }
+}

@@ -1,0 +1,119 @@
+//! Messages to a client between the giving of a packet id and the last acknowledgement.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use mqtt_wire::{PacketId, QoS};
+
+use crate::{message::Message, record::Waiting};
+
+/// How far an outgoing message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It has a packet id that is not yet kept on disk; nothing was sent.
+    AwaitRecord,
+    /// PUBLISH was sent, or would have been had the client been there.
+    Published,
+    /// PUBREC came, and is not yet kept on disk.
+    AwaitReleaseRecord,
+    /// PUBREL was sent.
+    Released,
+}
+
+/// One outgoing message above `QoS` 0.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) id: PacketId,
+    pub(crate) stage: Stage,
+    /// Where it stands on disk, if it does.
+    pub(crate) seq: Option<u64>,
+    pub(crate) waiting: Waiting,
+    /// What would be sent again; `None` where the session ends with its connection, or once it is released.
+    pub(crate) message: Option<Arc<Message>>,
+    pub(crate) replace: Option<u64>,
+    /// Whether PUBLISH may have been sent before.
+    pub(crate) dup: bool,
+}
+
+/// A session's messages under way, oldest first.
+#[derive(Debug)]
+pub(crate) struct Inflight {
+    flights: VecDeque<Flight>,
+    next_id: PacketId,
+}
+
+impl Default for Inflight {
+    fn default() -> Self {
+        Self {
+            flights: VecDeque::new(),
+            next_id: PacketId::FIRST,
+        }
+    }
+}
+
+impl Inflight {
+    pub(crate) fn recovered(flights: Vec<Flight>) -> Self {
+        Self {
+            flights: flights.into(),
+            next_id: PacketId::FIRST,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Whether a message under way waits for its record, so that none behind it may be sent.
+    pub(crate) fn awaits_record(&self) -> bool {
+        self.flights
+            .iter()
+            .rev()
+            .any(|flight| flight.stage == Stage::AwaitRecord)
+    }
+
+    pub(crate) fn first_seq(&self) -> Option<u64> {
+        self.flights.iter().filter_map(|flight| flight.seq).min()
+    }
+
+    /// Gives out a packet id that is not in use. Call only while fewer than 65,535 messages are under way.
+    pub(crate) fn take_id(&mut self) -> PacketId {
+        loop {
+            let id = self.next_id;
+            self.next_id = id.next();
+            // The ids in use are the last few given out, but for old ones a client never acknowledged.
+            if !self.flights.iter().any(|flight| flight.id == id) {
+                return id;
+            }
+        }
+    }
+
+    pub(crate) fn push(&mut self, flight: Flight) {
+        self.flights.push_back(flight);
+    }
+
+    /// The message with this packet id.
+    pub(crate) fn get_mut(&mut self, id: PacketId) -> Option<&mut Flight> {
+        self.flights.iter_mut().find(|flight| flight.id == id)
+    }
+
+    /// Takes the message with this packet id out, if it is at `QoS` 1 (for PUBACK) or released (for PUBCOMP).
+    pub(crate) fn finish(&mut self, id: PacketId, qos: QoS) -> Option<Flight> {
+        let at = self.flights.iter().position(|flight| flight.id == id)?;
+        let flight = self.flights.get(at)?;
+        let due = match qos {
+            QoS::ExactlyOnce => flight.waiting.qos == qos && flight.stage != Stage::AwaitRecord,
+            _ => flight.waiting.qos == qos,
+        };
+        if !due {
+            return None;
+        }
+        self.flights.remove(at)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Flight> {
+        self.flights.iter_mut()
+    }
+}

@@ -1,0 +1,241 @@
+//! Messages that wait for a session's client, in the order they are to be sent.
+//!
+//! Messages of a durable session stand on disk under growing sequence numbers. Only the first of them are in memory too;
+//! what follows is read back when its turn comes. A message that is not on disk (`QoS` 0, replaceable, or of a session that
+//! ends with its connection) has no sequence number and is always in memory.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use crate::{hold::HoldId, message::Message, recall::Page, record::Waiting};
+
+/// One waiting message that is in memory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Where it stands on disk, if it does.
+    pub(crate) seq: Option<u64>,
+    pub(crate) waiting: Waiting,
+    pub(crate) message: Arc<Message>,
+    /// What has to happen before it may be sent.
+    pub(crate) hold: Option<HoldId>,
+    /// If set, a later message of this key takes its place.
+    pub(crate) replace: Option<u64>,
+    /// Whether it may have been sent before the broker was restarted.
+    pub(crate) dup: bool,
+}
+
+/// How many messages pile up before a session's cursor before they are removed from disk together.
+const TRIM_AFTER: u64 = 512;
+
+/// A session's waiting messages.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    loaded: VecDeque<Entry>,
+    loaded_bytes: u64,
+    /// The sequence number the next message on disk gets.
+    next_seq: u64,
+    /// Messages on disk from this number on are not in memory.
+    unloaded_from: Option<u64>,
+    /// Those of them that may not be read yet, with what has to happen before; in order.
+    held: VecDeque<(u64, HoldId)>,
+    /// Messages on disk before this number may have been sent before the restart.
+    resent_before: u64,
+    recalling: bool,
+    /// Everything on disk before this number was removed.
+    trimmed: u64,
+    messages: u64,
+    bytes: u64,
+}
+
+impl Queue {
+    /// The queue of a recovered session: all on disk.
+    pub(crate) fn recovered(first: u64, next: u64, messages: u64, bytes: u64, was_connected: bool) -> Self {
+        Self {
+            next_seq: next,
+            trimmed: first,
+            unloaded_from: (messages > 0).then_some(first),
+            resent_before: if was_connected { next } else { 0 },
+            messages,
+            bytes,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.loaded.is_empty() && self.unloaded_from.is_none()
+    }
+
+    /// The shared bodies that messages in memory refer to.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = u64> {
+        self.loaded.iter().filter_map(|entry| entry.waiting.body)
+    }
+
+    /// The sequence numbers of what is on disk and not in memory: from the first up to but without the second.
+    pub(crate) fn unloaded(&self) -> Option<(u64, u64)> {
+        self.unloaded_from.map(|from| (from, self.next_seq))
+    }
+
+    /// Whether one more message of this size would be too many.
+    pub(crate) fn is_full(&self, message: &Message, messages_max: u64, bytes_max: u64) -> bool {
+        self.messages >= messages_max || self.bytes + message.len_bytes() as u64 > bytes_max
+    }
+
+    /// The lowest sequence number that is still waiting.
+    pub(crate) fn first_seq(&self) -> u64 {
+        let loaded = self.loaded.iter().find_map(|entry| entry.seq);
+        loaded.or(self.unloaded_from).unwrap_or(self.next_seq)
+    }
+
+    /// Gives out the next sequence number on disk.
+    pub(crate) const fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        seq
+    }
+
+    /// What is before `cursor` is needed no longer. Answers from where on to remove it from disk, when that is worth while.
+    pub(crate) fn trim(&mut self, cursor: u64) -> Option<u64> {
+        let from = self.trimmed;
+        if cursor < from + TRIM_AFTER {
+            return None;
+        }
+        self.trimmed = cursor;
+        Some(from)
+    }
+
+    /// Appends a message. One that stands on disk is not kept in memory beyond `memory_bytes`, or behind one that is not.
+    pub(crate) fn push(&mut self, entry: Entry, memory_bytes: u64) {
+        let bytes = entry.message.len_bytes() as u64;
+        self.messages += 1;
+        self.bytes += bytes;
+        if let Some(seq) = entry.seq
+            && (self.unloaded_from.is_some() || self.loaded_bytes + bytes > memory_bytes)
+        {
+            self.unloaded_from.get_or_insert(seq);
+            if let Some(hold) = entry.hold {
+                self.held.push_back((seq, hold));
+            }
+            return;
+        }
+        self.loaded_bytes += bytes;
+        self.loaded.push_back(entry);
+    }
+
+    /// Puts a message in the place of the waiting one with the same key. Gives it back if there is none.
+    pub(crate) fn replace(&mut self, entry: Entry) -> Option<Entry> {
+        let Some(old) = self
+            .loaded
+            .iter_mut()
+            .find(|old| old.replace.is_some() && old.replace == entry.replace)
+        else {
+            return Some(entry);
+        };
+        let (was, is) = (old.message.len_bytes() as u64, entry.message.len_bytes() as u64);
+        self.bytes = self.bytes + is - was;
+        self.loaded_bytes = self.loaded_bytes + is - was;
+        *old = entry;
+        None
+    }
+
+    /// The message whose turn it is, if it may be sent.
+    pub(crate) fn front(&self) -> Option<&Entry> {
+        self.loaded.front().filter(|entry| entry.hold.is_none())
+    }
+
+    /// Takes the first message out.
+    pub(crate) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.loaded.pop_front()?;
+        self.forget_size(&entry.message);
+        self.loaded_bytes -= entry.message.len_bytes() as u64;
+        if self.loaded.is_empty() && self.loaded.capacity() > 64 {
+            self.loaded = VecDeque::new();
+        }
+        Some(entry)
+    }
+
+    /// What `hold` waited for has happened: its message may be sent.
+    pub(crate) fn release(&mut self, hold: HoldId, body: Option<u64>) {
+        self.held.retain(|(_, held)| *held != hold);
+        for entry in self.loaded.iter_mut().filter(|entry| entry.hold == Some(hold)) {
+            entry.hold = None;
+            entry.waiting.body = body;
+        }
+    }
+
+    /// What `hold` waited for will not happen: its message goes.
+    pub(crate) fn abandon(&mut self, hold: HoldId, message: &Message) {
+        if let Some(at) = self.held.iter().position(|(_, held)| *held == hold) {
+            self.held.remove(at);
+            self.forget_size(message);
+        }
+        if let Some(at) = self.loaded.iter().position(|entry| entry.hold == Some(hold)) {
+            self.loaded.remove(at);
+            self.forget_size(message);
+            self.loaded_bytes -= message.len_bytes() as u64;
+        }
+    }
+
+    /// Which messages have to be read back now: from the first number up to but without the second.
+    pub(crate) fn wants_recall(&mut self) -> Option<(u64, u64)> {
+        let from = self.unloaded_from?;
+        let to = self.held.front().map_or(self.next_seq, |(seq, _)| *seq);
+        if self.recalling || !self.loaded.is_empty() || from >= to {
+            return None;
+        }
+        self.recalling = true;
+        Some((from, to))
+    }
+
+    /// Takes in what was read back, without what `under_way` says was sent already.
+    pub(crate) fn recalled(&mut self, page: Page, under_way: impl Fn(u64) -> bool) {
+        self.recalling = false;
+        for (seq, waiting, message) in page.entries {
+            if under_way(seq) {
+                continue;
+            }
+            self.loaded_bytes += message.len_bytes() as u64;
+            let dup = seq < self.resent_before;
+            self.loaded.push_back(Entry {
+                seq: Some(seq),
+                waiting,
+                message,
+                hold: None,
+                replace: None,
+                dup,
+            });
+        }
+        let rest = page.next.unwrap_or(page.to);
+        self.unloaded_from = (rest < self.next_seq).then_some(rest);
+        if self.unloaded_from.is_none() {
+            // Sizes were estimates where messages could not be read: now all is in memory and exact.
+            self.messages = self.loaded.len() as u64;
+            self.bytes = self.loaded_bytes;
+        }
+    }
+
+    /// The reading back failed: it may be tried again.
+    pub(crate) const fn recall_failed(&mut self) {
+        self.recalling = false;
+    }
+
+    /// The client is gone: what is on disk leaves memory, what is not is dropped.
+    pub(crate) fn unload(&mut self) {
+        for entry in std::mem::take(&mut self.loaded) {
+            let Some(seq) = entry.seq else {
+                self.forget_size(&entry.message);
+                continue;
+            };
+            self.unloaded_from = Some(self.unloaded_from.map_or(seq, |from| from.min(seq)));
+            if let Some(hold) = entry.hold {
+                let at = self.held.partition_point(|(held, _)| *held < seq);
+                self.held.insert(at, (seq, hold));
+            }
+        }
+        self.loaded_bytes = 0;
+    }
+
+    fn forget_size(&mut self, message: &Message) {
+        self.messages = self.messages.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(message.len_bytes() as u64);
+    }
+}

@@ -1,0 +1,98 @@
+//! Every bound of the rules, named, with the reason for its default.
+
+use std::time::Duration;
+
+use mqtt_wire::QoS;
+
+/// Checked settings of the rules. `Default` is what ships.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Largest packet taken from a client, in bytes. 1 MiB: enough for telemetry, small enough to buffer for thousands.
+    pub packet_bytes_max: u32,
+    /// Largest quality of service granted and accepted.
+    pub qos_max: QoS,
+    /// Whether messages may be retained.
+    pub retain_available: bool,
+    /// Unacknowledged QoS 1 and 2 messages towards one client, unless the client asks for fewer. 32 keeps a link of
+    /// 100 ms busy at 320 messages a second and bounds what is resent after a loss.
+    pub inflight_max: u16,
+    /// Unacknowledged QoS 1 and 2 messages from one client. Beyond: MQTT 5 clients are disconnected (0x93), MQTT 3.1.1
+    /// clients, which cannot know, are read more slowly.
+    pub receive_maximum: u16,
+    /// Messages that wait for one session.
+    pub queue_messages_max: u64,
+    /// Bytes that wait for one session.
+    pub queue_bytes_max: u64,
+    /// Bytes of a session's waiting messages that are kept in memory; the rest is read back when its turn comes.
+    pub queue_memory_bytes: u64,
+    /// Unsent bytes for one connection beyond which `QoS` 0 messages to it are dropped.
+    pub unsent_bytes_max: usize,
+    /// How long a session outlives its connection: the cap for MQTT 5, the value for MQTT 3.1.1. Sessions nobody comes
+    /// back for are the commonest way a broker fills up.
+    pub session_expiry_max: Duration,
+    /// After a start no stored deadline is due before this, so that a wrong clock does not end everything at once.
+    pub recovery_grace: Duration,
+    /// Longest keep alive granted to MQTT 5 clients, in seconds; 0 grants any.
+    pub keep_alive_max_secs: u16,
+    /// Levels of a topic name or filter.
+    pub topic_levels_max: usize,
+    /// Bytes of a topic name or filter.
+    pub topic_bytes_max: usize,
+    /// Bytes of a client id.
+    pub client_id_bytes_max: usize,
+    /// Topic aliases a client may use.
+    pub topic_alias_max: u16,
+    /// Subscriptions of one session.
+    pub subscriptions_max: usize,
+    /// Filters in one SUBSCRIBE.
+    pub filters_per_subscribe_max: usize,
+    /// Bytes of user properties in one message.
+    pub property_bytes_max: usize,
+    /// Bytes of a retained message.
+    pub retained_bytes_max: usize,
+    /// Retained messages of the whole broker, spread evenly over its shards.
+    pub retained_messages_max: usize,
+    /// Verdicts remembered for one connection.
+    pub verdicts_max: usize,
+    /// How long a link may take to answer for a message it is responsible for.
+    pub link_deadline: Duration,
+    /// Bytes handed to one link and not answered, beyond which publishers to it are read no further.
+    pub link_bytes_max: usize,
+    /// Bytes handed to the store and not answered, beyond which durable publishers are read no further.
+    pub store_bytes_max: usize,
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            packet_bytes_max: 1024 * 1024,
+            qos_max: QoS::ExactlyOnce,
+            retain_available: true,
+            inflight_max: 32,
+            receive_maximum: 64,
+            queue_messages_max: 1000,
+            queue_bytes_max: 4 * 1024 * 1024,
+            queue_memory_bytes: 64 * 1024,
+            unsent_bytes_max: MIB,
+            session_expiry_max: Duration::from_secs(7 * 24 * 3600),
+            recovery_grace: Duration::from_secs(300),
+            keep_alive_max_secs: 0,
+            topic_levels_max: 128,
+            topic_bytes_max: 4096,
+            client_id_bytes_max: 256,
+            topic_alias_max: 32,
+            subscriptions_max: 1000,
+            filters_per_subscribe_max: 64,
+            property_bytes_max: 8 * KIB,
+            retained_bytes_max: 256 * KIB,
+            retained_messages_max: 1_000_000,
+            verdicts_max: 64,
+            link_deadline: Duration::from_secs(10),
+            link_bytes_max: 4 * MIB,
+            store_bytes_max: 16 * MIB,
+        }
+    }
+}

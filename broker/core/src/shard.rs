@@ -1,0 +1,468 @@
+//! One shard: the clients, sessions and topics of its share of the client ids, and the door through which things happen.
+
+mod distribute;
+mod links;
+mod post;
+mod retry;
+
+use std::sync::Arc;
+
+use ahash::{HashMap, RandomState};
+use mqtt_wire::{ClientId, DecodeError, Packet, QoS, ReasonCode};
+
+use crate::{
+    ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
+    client::{Client, Pause, ask::Pending, subscribe::Wanted},
+    hold::{Hold, HoldId, Holds, Line, What},
+    recall::{Page, Recall},
+    record,
+    recover::Recovered,
+    session::{SessionId, Sessions},
+    timers::{Timer, Timers},
+    topics::{Topics, retained::Retained},
+};
+use distribute::Handed;
+use links::Links;
+
+/// A session that has ended and whose waiting messages are still being looked through for shared bodies.
+#[derive(Debug)]
+pub(crate) struct Purge {
+    /// The first sequence number it never had.
+    pub(crate) to: u64,
+}
+
+/// The owner of a share of the broker's state. See the crate's documentation for how it is driven.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) id: ShardId,
+    pub(crate) shards: u16,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) now: Moment,
+    pub(crate) wall: WallTime,
+    pub(crate) counters: Counters,
+    pub(crate) clients: Vec<Option<Client>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) topics: Topics,
+    pub(crate) retained: Retained,
+    pub(crate) links: Links,
+    pub(crate) timers: Timers,
+    pub(crate) holds: Holds,
+    /// Changes when remembered verdicts lose their worth.
+    pub(crate) policy: u64,
+    pub(crate) questions: HashMap<u64, Pending>,
+    /// Messages handed to links and not answered.
+    pub(crate) handed: HashMap<u64, Handed>,
+    /// Retained messages that other shards were asked for.
+    pub(crate) wanted: HashMap<u64, Wanted>,
+    /// Messages that other shards have offered and not settled, with the sessions whose queues hold them.
+    pub(crate) offered: HashMap<HoldId, Vec<SessionId>>,
+    /// Stored bodies this shard gave numbers to, with how many queue entries still refer to them.
+    pub(crate) bodies: HashMap<u64, usize>,
+    pub(crate) purges: HashMap<u64, Purge>,
+    /// Sessions with outgoing steps in this round's batch, and what waits for it.
+    pub(crate) outgoing_awaited: HashMap<SessionId, u64>,
+    /// Sessions whose cursor moved in this round.
+    pub(crate) cursors_moved: Vec<SessionId>,
+    pub(crate) slowed_by_store: Vec<ConnectionId>,
+    pub(crate) last_serial: u64,
+    pub(crate) last_session: u64,
+    pub(crate) last_question: u64,
+    pub(crate) last_handed: u64,
+    pub(crate) last_wanted: u64,
+    pub(crate) last_body: u64,
+}
+
+impl Shard {
+    /// A shard with what was recovered of its share. `seed` makes its hash tables unpredictable to peers.
+    #[must_use]
+    pub fn new(id: ShardId, shards: u16, settings: Arc<Settings>, seed: u64, recovered: Recovered) -> Self {
+        let hasher = RandomState::with_seeds(seed, !seed, seed.rotate_left(17), u64::from(id.0) + 1);
+        let table = || HashMap::with_hasher(hasher.clone());
+        let mut shard = Self {
+            id,
+            shards: shards.max(1),
+            settings,
+            now: Moment::START,
+            wall: recovered.wall,
+            counters: Counters::default(),
+            clients: Vec::new(),
+            sessions: Sessions::new(&hasher),
+            topics: Topics::new(&hasher),
+            retained: Retained::default(),
+            links: Links::default(),
+            timers: Timers::default(),
+            holds: Holds::new(id, &hasher),
+            policy: 0,
+            questions: table(),
+            handed: HashMap::with_hasher(hasher.clone()),
+            wanted: HashMap::with_hasher(hasher.clone()),
+            offered: HashMap::with_hasher(hasher.clone()),
+            bodies: HashMap::with_hasher(hasher.clone()),
+            purges: HashMap::with_hasher(hasher.clone()),
+            outgoing_awaited: HashMap::with_hasher(hasher.clone()),
+            cursors_moved: Vec::new(),
+            slowed_by_store: Vec::new(),
+            last_serial: 0,
+            last_session: 0,
+            last_question: 0,
+            last_handed: 0,
+            last_wanted: 0,
+            last_body: 0,
+        };
+        shard.restore(recovered);
+        shard
+    }
+
+    /// Takes one thing that happened and leaves everything that follows from it in `out`.
+    pub fn step(&mut self, now: Moment, input: Input<'_>, out: &mut Outputs) {
+        self.pass(now);
+        match input {
+            Input::Connected {
+                connection,
+                connect,
+                assigned,
+                badge,
+            } => {
+                self.take_connection(connection, &connect, assigned, badge, out);
+            }
+            Input::Packet { connection, packet } => self.take_packet(connection, packet, out),
+            Input::Malformed { connection, error } => self.take_malformed(connection, &error, out),
+            Input::Lost { connection } => self.depart(connection, Departure::Lost, out),
+            Input::Drained { connection } => {
+                if let Some(client) = self.client(connection) {
+                    self.pump(client.session, out);
+                }
+            }
+            Input::Verdict { ticket, allow } => self.take_verdict(ticket, allow, out),
+            Input::Remembered { through } => self.remembered(through, None, out),
+            Input::Refused { ticket, reason } => self.remembered(ticket, Some(reason), out),
+            Input::Recalled { page } => self.take_page(page, out),
+            Input::Mail { from, mail } => self.take_mail(from, mail, out),
+            Input::LinkAttached {
+                subscriptions,
+                watches,
+                presence,
+            } => {
+                self.attach_link(&subscriptions, watches, presence);
+            }
+            Input::LinkPublished { message } => self.take_link_message(message, out),
+            Input::LinkAnswered { number, answer } => self.take_answer(number, answer, out),
+            Input::Expel { client_id, reason } => self.expel_client(&client_id, reason, out),
+            Input::PolicyChanged => self.policy += 1,
+            Input::Wall { now } => self.wall = now,
+            Input::Tick => self.tick(out),
+            Input::ShutDown => self.shut_down(out),
+        }
+    }
+
+    /// Ends a round: what is to be kept of it goes into one batch.
+    pub fn end_round(&mut self, now: Moment, out: &mut Outputs) {
+        self.pass(now);
+        for id in std::mem::take(&mut self.cursors_moved) {
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            session.cursor_moved = false;
+            let cursor = session.cursor();
+            self.holds.batch.put(
+                Shelf::Cursors,
+                &record::session_key(session.number),
+                &cursor.to_be_bytes(),
+            );
+            if let Some(from) = session.queue.trim(cursor) {
+                let (from, to) = (
+                    record::queue_key(session.number, from),
+                    record::queue_key(session.number, cursor),
+                );
+                self.holds.batch.delete_range(Shelf::Queue, &from, &to);
+            }
+        }
+        self.outgoing_awaited.clear();
+        if let Some((ticket, batch)) = self.holds.take_batch() {
+            out.duties.push(Output::Remember { ticket, batch });
+        }
+    }
+
+    /// The moment [`Input::Tick`] is wanted, if any.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// Whether a connection's next packet may be handed in. If not, an `Output::Read` says when.
+    #[must_use]
+    pub fn reads(&self, connection: ConnectionId) -> bool {
+        self.client(connection).is_some_and(Client::reads)
+    }
+
+    /// What this shard has counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            sessions: self.sessions.len() as u64,
+            retained_messages: self.retained.len() as u64,
+            ..self.counters
+        }
+    }
+
+    /// Whether nothing waits for the store, a link or another shard.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.holds.is_idle()
+    }
+
+    pub(crate) const fn wall(&self) -> WallTime {
+        self.wall
+    }
+
+    /// Time goes on; between two readings of the wall clock, wall time goes on with it.
+    fn pass(&mut self, now: Moment) {
+        if now > self.now {
+            self.wall.0 += now.as_millis() - self.now.as_millis();
+            self.now = now;
+        }
+    }
+
+    fn take_packet(&mut self, connection: ConnectionId, packet: Packet<'_>, out: &mut Outputs) {
+        let now = self.now;
+        match self.client_mut(connection) {
+            Some(client) => client.last_heard = now,
+            None => return,
+        }
+        match packet {
+            Packet::Publish(publish) => self.take_publish(connection, &publish, out),
+            Packet::PubAck(ack) => self.take_final_ack(connection, &ack, QoS::AtLeastOnce, out),
+            Packet::PubRec(ack) => self.take_pubrec(connection, &ack, out),
+            Packet::PubRel(ack) => self.take_pubrel(connection, &ack, out),
+            Packet::PubComp(ack) => self.take_final_ack(connection, &ack, QoS::ExactlyOnce, out),
+            Packet::Subscribe(subscribe) => self.take_subscribe(connection, subscribe, out),
+            Packet::Unsubscribe(unsubscribe) => self.take_unsubscribe(connection, &unsubscribe, out),
+            Packet::PingReq => self.send(connection, &Packet::PingResp, out),
+            Packet::Disconnect(disconnect) => self.take_disconnect(connection, &disconnect, out),
+            // A second CONNECT [MQTT-3.1.0-2], an AUTH that nobody asked for, and what only servers send.
+            Packet::Connect(_)
+            | Packet::Auth(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => self.expel(connection, ReasonCode::ProtocolError, out),
+        }
+    }
+
+    fn take_malformed(&mut self, connection: ConnectionId, error: &DecodeError, out: &mut Outputs) {
+        self.expel(connection, error.reason, out);
+    }
+
+    fn tick(&mut self, out: &mut Outputs) {
+        while let Some(timer) = self.timers.take_due(self.now) {
+            match timer {
+                Timer::KeepAlive { connection, serial } => {
+                    self.look_for_silence(Line { connection, serial }, out)
+                }
+                Timer::SessionExpiry { session, number } => self.session_due(session, number, out),
+                Timer::Will { session, number } => self.will_due(session, number, out),
+                Timer::LinkDeadline { number } => self.link_deadline(number, out),
+                Timer::Retry { session, number } => self.retry_outgoing(session, number),
+            }
+        }
+    }
+
+    fn look_for_silence(&mut self, line: Line, out: &mut Outputs) {
+        let now = self.now;
+        let Some(client) = self.client_on(line) else {
+            return;
+        };
+        let due = client.last_heard + client.silence_max;
+        // A client we do not read cannot be heard.
+        if due > now || !client.reads() {
+            let again = due.max(now + std::time::Duration::from_millis(100));
+            self.timers.set(
+                again,
+                Timer::KeepAlive {
+                    connection: line.connection,
+                    serial: line.serial,
+                },
+            );
+            return;
+        }
+        self.expel(line.connection, ReasonCode::KeepAliveTimeout, out);
+    }
+
+    fn expel_client(&mut self, client_id: &ClientId, reason: ReasonCode, out: &mut Outputs) {
+        let session = self
+            .sessions
+            .of_client(client_id)
+            .and_then(|id| self.sessions.get(id));
+        if let Some(connection) = session.and_then(|session| session.connection) {
+            self.expel(connection, reason, out);
+        }
+    }
+
+    fn shut_down(&mut self, out: &mut Outputs) {
+        for slot in 0..self.clients.len() {
+            let connection = ConnectionId(u32::try_from(slot).unwrap_or(u32::MAX));
+            self.expel(connection, ReasonCode::ServerShuttingDown, out);
+        }
+    }
+
+    // What waited for the store
+
+    fn remembered(&mut self, through: u64, refused: Option<ReasonCode>, out: &mut Outputs) {
+        self.counters.batches_refused += u64::from(refused.is_some());
+        for number in self.holds.answered(through) {
+            self.happened(number, refused, out);
+        }
+        if self.holds.unanswered_bytes() > self.settings.store_bytes_max / 2 {
+            return;
+        }
+        for connection in std::mem::take(&mut self.slowed_by_store) {
+            if self
+                .client_mut(connection)
+                .is_some_and(|client| client.resume(Pause::Store))
+            {
+                out.duties.push(Output::Read { connection });
+            }
+        }
+    }
+
+    /// One thing that a wait depends on has happened, or failed.
+    pub(crate) fn happened(&mut self, number: u64, refused: Option<ReasonCode>, out: &mut Outputs) {
+        let Some(Hold { refused, what, .. }) = self.holds.happened(number, refused) else {
+            return;
+        };
+        match (what, refused) {
+            (What::Message(held), refused) => self.settle_message(number, *held, refused, out),
+            (What::Acknowledge { due, outcome }, refused) => {
+                self.settle_owed(due, refused.unwrap_or(outcome), out)
+            }
+            (What::Send { line, bytes, then }, None) => self.send_and_then(line, &bytes, then, out),
+            (What::Complete { line, id }, None) => self.complete(line, id, out),
+            (What::Open { line, bytes, resumed }, None) => self.open(line, &bytes, resumed, out),
+            (
+                What::Outgoing {
+                    session,
+                    number,
+                    steps,
+                },
+                None,
+            ) => self.outgoing_recorded(session, number, &steps, out),
+            (What::Outgoing { session, number, .. }, Some(_)) => self.retry_later(session, number),
+            (
+                What::Send { line, .. } | What::Complete { line, .. } | What::Open { line, .. },
+                Some(reason),
+            ) => {
+                if self.client_on(line).is_some() {
+                    self.expel(line.connection, reason, out);
+                }
+            }
+        }
+    }
+
+    // Reading back
+
+    /// Asks for the next page of a session's waiting messages, if it is needed.
+    pub(crate) fn recall(&mut self, id: SessionId, out: &mut Outputs) {
+        let Some(session) = self
+            .sessions
+            .get_mut(id)
+            .filter(|session| session.connection.is_some())
+        else {
+            return;
+        };
+        if let Some((from, to)) = session.queue.wants_recall() {
+            out.duties
+                .push(Output::Recall(Recall::of_session(session.number, from, to)));
+        }
+    }
+
+    fn take_page(&mut self, page: Page, out: &mut Outputs) {
+        self.counters.damaged_messages += page.damaged;
+        if self.purges.contains_key(&page.session) {
+            return self.purge(&page, out);
+        }
+        let Some(id) = self.sessions.numbered(page.session) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if page.failed {
+            session.queue.recall_failed();
+            self.retry_later(id, page.session);
+            return;
+        }
+        let under_way: Vec<u64> = session.inflight.iter().filter_map(|flight| flight.seq).collect();
+        session.queue.recalled(page, |seq| under_way.contains(&seq));
+        if session.connection.is_none() {
+            session.queue.unload();
+        }
+        self.pump(id, out);
+    }
+
+    /// Lets go of the bodies that an ended session's messages refer to; at the end the messages go too.
+    fn purge(&mut self, page: &Page, out: &mut Outputs) {
+        for (_, waiting, _) in &page.entries {
+            if let Some(body) = waiting.body {
+                self.release_body(body, out);
+            }
+        }
+        let Some(purge) = self.purges.get(&page.session) else {
+            return;
+        };
+        if let Some(next) = page.next
+            && !page.failed
+        {
+            out.duties
+                .push(Output::Recall(Recall::of_session(page.session, next, purge.to)));
+            return;
+        }
+        self.purges.remove(&page.session);
+        let (from, to) = (
+            record::session_key(page.session),
+            record::session_end(page.session),
+        );
+        self.holds.batch.delete_range(Shelf::Queue, &from, &to);
+    }
+
+    // Clients
+
+    pub(crate) fn client(&self, connection: ConnectionId) -> Option<&Client> {
+        self.clients.get(connection.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn client_mut(&mut self, connection: ConnectionId) -> Option<&mut Client> {
+        self.clients.get_mut(connection.0 as usize)?.as_mut()
+    }
+
+    /// The client a line was to, if it is still there.
+    pub(crate) fn client_on(&mut self, line: Line) -> Option<&mut Client> {
+        self.client_mut(line.connection)
+            .filter(|client| client.serial == line.serial)
+    }
+
+    pub(crate) fn put_client(&mut self, connection: ConnectionId, client: Client) {
+        let slot = connection.0 as usize;
+        if slot >= self.clients.len() {
+            self.clients.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.clients.get_mut(slot) {
+            *place = Some(client);
+        }
+    }
+
+    pub(crate) fn remove_client(&mut self, connection: ConnectionId) -> Option<Client> {
+        self.clients.get_mut(connection.0 as usize)?.take()
+    }
+
+    /// Sends a packet of ours. One that is larger than the client takes is not sent [MQTT-3.1.2-24].
+    pub(crate) fn send(&self, connection: ConnectionId, packet: &Packet<'_>, out: &mut Outputs) {
+        let Some(client) = self.client(connection) else {
+            return;
+        };
+        let (version, bytes_max) = (client.version, client.packet_bytes_max as usize);
+        if packet.encoded_len(version).is_ok_and(|len| len <= bytes_max) {
+            let written = out.append(connection, |bytes| packet.encode(version, bytes));
+            debug_assert!(written.is_ok(), "its length could be told");
+        }
+    }
+}

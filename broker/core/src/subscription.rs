@@ -1,0 +1,27 @@
+//! What a session asked for with one topic filter.
+
+use mqtt_wire::{QoS, RetainHandling, Subscription};
+
+/// The options of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The quality of service granted.
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) retain_handling: RetainHandling,
+    pub(crate) subscription_id: Option<u32>,
+}
+
+impl Options {
+    /// What is granted of what was asked for.
+    pub(crate) fn granted(asked: &Subscription, subscription_id: Option<u32>, qos_max: QoS) -> Self {
+        Self {
+            qos: asked.qos.min(qos_max),
+            no_local: asked.no_local,
+            retain_as_published: asked.retain_as_published,
+            retain_handling: asked.retain_handling,
+            subscription_id,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The closed list of deadlines, and the table that answers "when next?".
+
+use std::collections::BTreeSet;
+
+use crate::{ConnectionId, Moment, session::SessionId};
+
+/// Something that is due at a moment. What it was set for may be gone by then: whoever handles it checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// Look whether a client was silent for too long.
+    KeepAlive { connection: ConnectionId, serial: u64 },
+    /// A session ends, unless its client has come back.
+    SessionExpiry { session: SessionId, number: u64 },
+    /// A will is published, unless its client has come back.
+    Will { session: SessionId, number: u64 },
+    /// A link has had its time to answer.
+    LinkDeadline { number: u64 },
+    /// A session's records are written again after the store refused them.
+    Retry { session: SessionId, number: u64 },
+}
+
+/// All deadlines of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    due: BTreeSet<(Moment, Timer)>,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Moment, timer: Timer) {
+        self.due.insert((at, timer));
+    }
+
+    pub(crate) fn next(&self) -> Option<Moment> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out one that is due.
+    pub(crate) fn take_due(&mut self, now: Moment) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.due.pop_first().map(|(_, timer)| timer)
+    }
+}

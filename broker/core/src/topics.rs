@@ -1,0 +1,223 @@
+//! Who gets this publish: the subscriptions of this shard's sessions, of links, and of other shards.
+
+pub(crate) mod retained;
+mod tree;
+
+use std::sync::Arc;
+
+use ahash::{HashMap, RandomState};
+use mqtt_wire::{QoS, TopicFilter, TopicName};
+
+use crate::{LinkId, ShardId, session::SessionId, subscription::Options};
+use tree::{Subscribers, Tree};
+
+/// One session that gets a message, with what its matching subscriptions amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) session: SessionId,
+    /// Whether the session is kept on disk.
+    pub(crate) durable: bool,
+    pub(crate) qos: QoS,
+    /// Whether every matching subscription is no-local.
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) subscription_ids: Vec<u32>,
+}
+
+/// Another shard that holds a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RemoteTarget {
+    pub(crate) shard: ShardId,
+    /// Whether a session that is kept on disk is among the receivers there.
+    pub(crate) durable: bool,
+}
+
+/// A link that gets a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LinkTarget {
+    pub(crate) link: LinkId,
+    pub(crate) responsible: bool,
+}
+
+/// Everybody who gets a message on a topic.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) sessions: Vec<Target>,
+    pub(crate) shards: Vec<RemoteTarget>,
+    pub(crate) links: Vec<LinkTarget>,
+    /// Whether a message above `QoS` 0 has to be stored for one of them.
+    pub(crate) durable: bool,
+}
+
+/// What changed for other shards when a subscription came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interest {
+    /// Whether this shard has any subscriber of the filter.
+    pub(crate) any: bool,
+    /// Whether one of them is kept on disk.
+    pub(crate) durable: bool,
+}
+
+/// Routes remembered before all are forgotten.
+const ROUTES_MAX: usize = 16 * 1024;
+
+/// The subscriptions one shard knows of.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    tree: Tree,
+    routes: HashMap<Arc<str>, Arc<Route>>,
+    epoch: u64,
+}
+
+impl Topics {
+    pub(crate) fn new(hasher: &RandomState) -> Self {
+        Self {
+            tree: Tree::new(hasher),
+            routes: HashMap::with_hasher(hasher.clone()),
+            epoch: 0,
+        }
+    }
+
+    /// Changes whenever a route may have.
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Sets a session's subscription. Says what other shards have to know, if that changed.
+    pub(crate) fn subscribe(
+        &mut self,
+        filter: &TopicFilter,
+        session: SessionId,
+        options: Options,
+        durable: bool,
+    ) -> Option<Interest> {
+        self.change(filter, |subscribers| {
+            subscribers
+                .sessions
+                .retain(|subscriber| subscriber.session != session);
+            subscribers.sessions.push(tree::Subscriber {
+                session,
+                options,
+                durable,
+            });
+        })
+    }
+
+    /// Removes a session's subscription. Says what other shards have to know, if that changed.
+    pub(crate) fn unsubscribe(&mut self, filter: &TopicFilter, session: SessionId) -> Option<Interest> {
+        self.change(filter, |subscribers| {
+            subscribers
+                .sessions
+                .retain(|subscriber| subscriber.session != session);
+        })
+    }
+
+    pub(crate) fn subscribe_link(&mut self, filter: &TopicFilter, link: LinkId, responsible: bool) {
+        self.change(filter, |subscribers| {
+            subscribers.links.push(LinkTarget { link, responsible })
+        });
+    }
+
+    /// Notes what another shard told of its subscribers.
+    pub(crate) fn note_interest(&mut self, filter: &TopicFilter, shard: ShardId, interest: Interest) {
+        self.change(filter, |subscribers| {
+            subscribers.shards.retain(|remote| remote.shard != shard);
+            if interest.any {
+                subscribers.shards.push(RemoteTarget {
+                    shard,
+                    durable: interest.durable,
+                });
+            }
+        });
+    }
+
+    /// Everybody who gets a message on this topic.
+    pub(crate) fn route(&mut self, topic: &Arc<str>) -> Arc<Route> {
+        if let Some(route) = self.routes.get(topic) {
+            return Arc::clone(route);
+        }
+        let mut route = Route::default();
+        if let Ok(name) = TopicName::parse(topic) {
+            self.tree
+                .visit_matching(name, &mut |subscribers| route.add(subscribers));
+        }
+        let route = Arc::new(route.in_order());
+        if self.routes.len() >= ROUTES_MAX {
+            self.routes.clear();
+        }
+        self.routes.insert(Arc::clone(topic), Arc::clone(&route));
+        route
+    }
+
+    fn change(&mut self, filter: &TopicFilter, change: impl FnOnce(&mut Subscribers)) -> Option<Interest> {
+        self.epoch += 1;
+        self.routes.clear();
+        let (before, after) = self.tree.change(filter, |subscribers| {
+            let before = subscribers.interest();
+            change(subscribers);
+            (before, subscribers.interest())
+        });
+        (before != after).then_some(after)
+    }
+}
+
+impl Subscribers {
+    fn interest(&self) -> Interest {
+        Interest {
+            any: !self.sessions.is_empty(),
+            durable: self.sessions.iter().any(|subscriber| subscriber.durable),
+        }
+    }
+}
+
+impl Route {
+    pub(crate) fn has_responsible_link(&self) -> bool {
+        self.links.iter().any(|target| target.responsible)
+    }
+
+    fn add(&mut self, subscribers: &Subscribers) {
+        self.links.extend_from_slice(&subscribers.links);
+        self.shards.extend_from_slice(&subscribers.shards);
+        self.sessions
+            .extend(subscribers.sessions.iter().map(|subscriber| Target {
+                session: subscriber.session,
+                durable: subscriber.durable,
+                qos: subscriber.options.qos,
+                no_local: subscriber.options.no_local,
+                retain_as_published: subscriber.options.retain_as_published,
+                subscription_ids: subscriber.options.subscription_id.into_iter().collect(),
+            }));
+    }
+
+    /// Each receiver once. A session with several matching subscriptions gets one copy at the highest quality of service
+    /// with all their identifiers [MQTT-3.3.5-1], [MQTT-3.3.4-4].
+    fn in_order(mut self) -> Self {
+        self.sessions.sort_by_key(|target| target.session);
+        self.sessions.dedup_by(|later, kept| {
+            let same = later.session == kept.session;
+            if same {
+                kept.qos = kept.qos.max(later.qos);
+                kept.no_local &= later.no_local;
+                kept.retain_as_published |= later.retain_as_published;
+                kept.subscription_ids.append(&mut later.subscription_ids);
+            }
+            same
+        });
+        self.shards.sort_by_key(|remote| remote.shard);
+        self.shards.dedup_by(|later, kept| {
+            kept.durable |= later.durable && later.shard == kept.shard;
+            later.shard == kept.shard
+        });
+        self.links.sort_by_key(|target| target.link);
+        self.links.dedup_by(|later, kept| {
+            kept.responsible |= later.responsible && later.link == kept.link;
+            later.link == kept.link
+        });
+        self.durable = self.shards.iter().any(|remote| remote.durable)
+            || self
+                .sessions
+                .iter()
+                .any(|target| target.durable && target.qos > QoS::AtMostOnce);
+        self
+    }
+}

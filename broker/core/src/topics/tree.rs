@@ -1,0 +1,151 @@
+//! Filters to subscribers: a hash table for filters without wildcards, a tree of levels for the others.
+
+use std::sync::Arc;
+
+use ahash::{HashMap, RandomState};
+use mqtt_wire::{TopicFilter, TopicName};
+
+use super::{LinkTarget, RemoteTarget};
+use crate::{session::SessionId, subscription::Options};
+
+/// One session's subscription.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    pub(super) session: SessionId,
+    pub(super) options: Options,
+    pub(super) durable: bool,
+}
+
+/// All who subscribe to one filter.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    pub(super) sessions: Vec<Subscriber>,
+    pub(super) shards: Vec<RemoteTarget>,
+    pub(super) links: Vec<LinkTarget>,
+}
+
+impl Subscribers {
+    fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.shards.is_empty() && self.links.is_empty()
+    }
+}
+
+/// A level of the wildcard filters.
+#[derive(Debug, Default)]
+struct Node {
+    /// Of the filter that ends here.
+    here: Subscribers,
+    /// Of the filter that ends here with `/#`; it matches this level too [MQTT-4.7.1-2].
+    below: Subscribers,
+    plus: Option<Box<Self>>,
+    named: Option<HashMap<Arc<str>, Self>>,
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        self.here.is_empty() && self.below.is_empty() && self.plus.is_none() && self.named.is_none()
+    }
+}
+
+/// Filters to subscribers.
+#[derive(Debug)]
+pub(super) struct Tree {
+    exact: HashMap<Arc<str>, Subscribers>,
+    wild: Node,
+    hasher: RandomState,
+}
+
+impl Tree {
+    pub(super) fn new(hasher: &RandomState) -> Self {
+        Self {
+            exact: HashMap::with_hasher(hasher.clone()),
+            wild: Node::default(),
+            hasher: hasher.clone(),
+        }
+    }
+
+    /// Lets `change` change the subscribers of a filter.
+    pub(super) fn change<R>(
+        &mut self,
+        filter: &TopicFilter,
+        change: impl FnOnce(&mut Subscribers) -> R,
+    ) -> R {
+        if filter.is_wildcard() {
+            let levels: Vec<&str> = filter.as_str().split('/').collect();
+            return change_node(&mut self.wild, &levels, &self.hasher, change);
+        }
+        let subscribers = self.exact.entry(filter.as_str().into()).or_default();
+        let result = change(subscribers);
+        if subscribers.is_empty() {
+            self.exact.remove(filter.as_str());
+        }
+        result
+    }
+
+    /// Visits the subscribers of every filter that matches.
+    pub(super) fn visit_matching(&self, topic: TopicName<'_>, visit: &mut dyn FnMut(&Subscribers)) {
+        if let Some(subscribers) = self.exact.get(topic.as_str()) {
+            visit(subscribers);
+        }
+        // A topic that starts with $ is matched by no filter that starts with a wildcard [MQTT-4.7.2-1].
+        let hidden = topic.as_str().starts_with('$');
+        visit_node(&self.wild, Some(topic.as_str()), hidden, visit);
+    }
+}
+
+fn change_node<R>(
+    node: &mut Node,
+    levels: &[&str],
+    hasher: &RandomState,
+    change: impl FnOnce(&mut Subscribers) -> R,
+) -> R {
+    match levels {
+        [] => change(&mut node.here),
+        ["#"] => change(&mut node.below),
+        ["+", rest @ ..] => {
+            let child = node.plus.get_or_insert_default();
+            let result = change_node(child, rest, hasher, change);
+            if child.is_empty() {
+                node.plus = None;
+            }
+            result
+        }
+        [name, rest @ ..] => {
+            let named = node
+                .named
+                .get_or_insert_with(|| HashMap::with_hasher(hasher.clone()));
+            let child = named.entry((*name).into()).or_default();
+            let result = change_node(child, rest, hasher, change);
+            if child.is_empty() {
+                named.remove(*name);
+                node.named.take_if(|named| named.is_empty());
+            }
+            result
+        }
+    }
+}
+
+/// `rest` is what is left of the topic below this node: `None` at its end. The depth is bounded by the topic's levels.
+fn visit_node(node: &Node, rest: Option<&str>, hidden: bool, visit: &mut dyn FnMut(&Subscribers)) {
+    if !hidden && !node.below.is_empty() {
+        visit(&node.below);
+    }
+    let Some(rest) = rest else {
+        if !node.here.is_empty() {
+            visit(&node.here);
+        }
+        return;
+    };
+    let (level, below) = match rest.split_once('/') {
+        Some((level, below)) => (level, Some(below)),
+        None => (rest, None),
+    };
+    if let Some(plus) = &node.plus
+        && !hidden
+    {
+        visit_node(plus, below, false, visit);
+    }
+    if let Some(child) = node.named.as_ref().and_then(|named| named.get(level)) {
+        visit_node(child, below, false, visit);
+    }
+}
