@@ -11,9 +11,9 @@ use crate::event::Event;
 use crate::metadata::LeafMeta;
 use crate::rejection::{REJECTED_KEY, Rejections, Verdict, forbid, verdicts};
 use crate::section::{Change, Planned};
-use crate::sync::SyncStatus;
+use crate::sync::{SyncState, SyncStatus};
 use crate::version::Condition;
-use crate::{Delta, Limits, Path, Refused, StampClock, Version};
+use crate::{Delta, Limits, Path, Refused, StampClock, Timestamp, Version};
 
 /// What a command made of a twin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +150,7 @@ impl Twin {
         };
         let twin = self.with(TwinParts {
             life: Life::Live,
+            sync: self.sync_from(write.now),
             version,
             tags_version: self.tags_version().next(),
             stamp: Some(meta.stamp),
@@ -272,7 +273,7 @@ impl Twin {
         }));
         let (all, open) = (self.delta(), self.open_delta());
         self.parts.sync = before
-            .sync()
+            .sync_from(write.now)
             .becoming(SyncStatus::of(&all, &open, write.reach), write.now);
         if all.is_empty() && !before.delta().is_empty() {
             events.push(Event::Converged);
@@ -285,6 +286,18 @@ impl Twin {
             twin: self,
             events,
             changed: true,
+        }
+    }
+
+    /// The sync state a command starts from; a twin that comes into being is in sync since then.
+    fn sync_from(&self, now: Timestamp) -> SyncState {
+        if self.exists() {
+            self.sync()
+        } else {
+            SyncState {
+                status: SyncStatus::InSync,
+                since: now,
+            }
         }
     }
 
