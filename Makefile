@@ -10,6 +10,7 @@ CLIENTS := tests/clients
 VENV := $(CLIENTS)/.venv
 NODE := $(CLIENTS)/mqttjs/node_modules
 CARGO := cargo
+FUZZ_SECONDS ?= 20
 
 run: ## build the broker and run it on config/dev.toml
 	@scripts/setup.sh build
@@ -17,7 +18,7 @@ run: ## build the broker and run it on config/dev.toml
 
 test: ## everything the gate checks: format, lints, docs, clients of others, all tests
 	@scripts/setup.sh test
-	$(MAKE) lint doc client-test rust-test
+	$(MAKE) lint doc fuzz client-test rust-test
 
 bench: ## a short measurement beside Debian's mosquitto
 	@scripts/setup.sh bench
@@ -41,6 +42,9 @@ doc: ## build the documentation of every crate, warnings are errors
 client-test: $(VENV)/installed $(NODE)/installed ## clients of others against the running broker, and the README's walk-through
 	$(CARGO) build --release --locked --workspace --bins
 	$(VENV)/bin/python $(CLIENTS)/run.py
+
+fuzz: ## random bytes against the codec, 20 seconds a target (FUZZ_SECONDS=600 for more)
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 rust-test: ## the tests of all crates
 	$(CARGO) test --release --locked --workspace
