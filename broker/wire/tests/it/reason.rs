@@ -1,4 +1,4 @@
-//! Reason codes.
+//! Reason codes and what 3.1.1 clients are told instead.
 
 use mqtt_wire::{ReasonCode, connack_return_code};
 

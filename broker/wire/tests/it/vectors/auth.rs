@@ -1,4 +1,4 @@
-//! AUTH.
+//! Vectors of AUTH, named by clause.
 
 use mqtt_wire::ReasonCode::{self, MalformedPacket, ProtocolError};
 use mqtt_wire::Version::V5;

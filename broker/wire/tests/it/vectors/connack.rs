@@ -1,4 +1,4 @@
-//! CONNACK.
+//! Vectors of CONNACK, named by clause.
 
 use mqtt_wire::ReasonCode::{self, MalformedPacket, ProtocolError};
 use mqtt_wire::Version::{V5, V311};

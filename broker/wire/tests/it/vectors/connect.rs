@@ -1,4 +1,4 @@
-//! CONNECT.
+//! Vectors of CONNECT, named by clause.
 
 use std::num::{NonZeroU16, NonZeroU32};
 

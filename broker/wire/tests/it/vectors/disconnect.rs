@@ -1,4 +1,4 @@
-//! DISCONNECT.
+//! Vectors of DISCONNECT, named by clause.
 
 use mqtt_wire::ReasonCode::{self, MalformedPacket, ProtocolError};
 use mqtt_wire::Version::{V5, V311};

@@ -1,4 +1,4 @@
-//! The fixed header.
+//! Vectors of the fixed header, named by clause.
 
 use mqtt_wire::ReasonCode::{MalformedPacket, ProtocolError};
 use mqtt_wire::Version::{V5, V311};

@@ -1,4 +1,4 @@
-//! PINGREQ and PINGRESP.
+//! Vectors of PINGREQ and PINGRESP, named by clause.
 
 use mqtt_wire::ReasonCode::MalformedPacket;
 use mqtt_wire::Version::{V5, V311};

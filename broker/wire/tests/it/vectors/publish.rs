@@ -1,4 +1,4 @@
-//! PUBLISH.
+//! Vectors of PUBLISH, named by clause.
 
 use mqtt_wire::ReasonCode::{MalformedPacket, ProtocolError, TopicAliasInvalid, TopicNameInvalid};
 use mqtt_wire::Version::{V5, V311};

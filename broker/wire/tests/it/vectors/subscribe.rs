@@ -1,4 +1,4 @@
-//! SUBSCRIBE and SUBACK.
+//! Vectors of SUBSCRIBE and SUBACK, named by clause.
 
 use mqtt_wire::ReasonCode::{self, MalformedPacket, ProtocolError, TopicFilterInvalid};
 use mqtt_wire::Version::{V5, V311};

@@ -1,4 +1,4 @@
-//! UNSUBSCRIBE and UNSUBACK.
+//! Vectors of UNSUBSCRIBE and UNSUBACK, named by clause.
 
 use mqtt_wire::ReasonCode::{self, MalformedPacket, ProtocolError, TopicFilterInvalid};
 use mqtt_wire::Version::{V5, V311};
