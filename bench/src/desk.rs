@@ -58,6 +58,8 @@ pub(crate) struct Desk {
     receivers: Vec<Receiver>,
     delivered: u64,
     faults: Faults,
+    /// PUBRECs of receivers that no PUBREL has answered.
+    unreleased: u64,
     latency: Histogram<u64>,
     /// While set, publishers whose window is half empty are put on the list.
     refills: bool,
@@ -76,6 +78,7 @@ impl Desk {
             receivers,
             delivered: 0,
             faults,
+            unreleased: 0,
             latency,
             refills: false,
             due,
@@ -130,9 +133,12 @@ impl Desk {
 
     /// True when everything that was sent has arrived and is acknowledged.
     pub(crate) fn is_settled(&self) -> bool {
-        self.publishers
-            .iter()
-            .all(|publisher| publisher.outstanding() == 0)
+        let faults = self.faults();
+        faults.lost + faults.unanswered == 0
+            && self
+                .publishers
+                .iter()
+                .all(|publisher| publisher.outstanding() == 0)
     }
 
     /// Everything that went wrong, with what is missing by now.
@@ -149,6 +155,7 @@ impl Desk {
             .iter()
             .map(Publisher::answers_out_of_order)
             .sum::<u64>();
+        faults.unanswered = self.unreleased + self.publishers.iter().map(Publisher::unanswered).sum::<u64>();
         faults
     }
 
@@ -167,7 +174,11 @@ impl Desk {
                     kind: AnswerKind::PubRel,
                     packet_id,
                 }),
-            ) => self.codec.write_answer(AnswerKind::PubComp, packet_id, out),
+            ) => {
+                ensure!(self.unreleased > 0, "a PUBREL that answers nothing");
+                self.unreleased -= 1;
+                self.codec.write_answer(AnswerKind::PubComp, packet_id, out)
+            }
             (Role::Publisher(index), Frame::Answer(answer)) => self.take_answer(index, answer, out),
             (role, frame) => bail!("{role:?} got an unexpected packet: {frame:?}"),
         }
@@ -222,9 +233,11 @@ impl Desk {
             1 => self
                 .codec
                 .write_answer(AnswerKind::PubAck, publish.packet_id, out)?,
-            2 => self
-                .codec
-                .write_answer(AnswerKind::PubRec, publish.packet_id, out)?,
+            2 => {
+                self.unreleased += 1;
+                self.codec
+                    .write_answer(AnswerKind::PubRec, publish.packet_id, out)?;
+            }
             _ => {}
         }
         self.note_due(stamp.publisher as usize);

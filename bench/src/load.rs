@@ -1,11 +1,70 @@
-//! Puts a traffic plan together: publishers and receivers are added one by one with their topics.
+//! Who sends what to whom, and how such a plan is put together.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::client::{ClientPlan, Speech};
+use crate::desk::{Order, Receiver, Role};
 use crate::publisher::PublisherPlan;
 use crate::scenario::Bout;
-use crate::traffic::{Pace, ReceiverPlan, TrafficPlan};
+
+/// Who sends what to whom.
+#[derive(Debug, Clone)]
+pub(crate) struct TrafficPlan {
+    pub(crate) speech: Speech,
+    pub(crate) publishers: Vec<(ClientPlan, PublisherPlan)>,
+    pub(crate) receivers: Vec<ReceiverPlan>,
+    pub(crate) pace: Pace,
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
+    pub(crate) measures_latency: bool,
+    /// Silence after which messages on their way count as lost.
+    pub(crate) silence: Duration,
+}
+
+/// One subscriber, or several that divide the messages of a shared subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiverPlan {
+    pub(crate) clients: Vec<ClientPlan>,
+    /// The numbers of the publishers it hears.
+    pub(crate) hears: Range<u32>,
+}
+
+/// What makes publishers send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Half the window is free.
+    Window,
+    /// The clock: so many messages per second in all, from the publishers in turn, one per write.
+    PerSecond(u32),
+}
+
+impl TrafficPlan {
+    /// All clients with their roles; receivers first, so that no message is sent before they listen.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = (&ClientPlan, Role)> {
+        let receivers = self.receivers.iter().enumerate();
+        let receivers = receivers.flat_map(|(index, plan)| {
+            plan.clients
+                .iter()
+                .map(move |client| (client, Role::Receiver(index)))
+        });
+        let publishers = self.publishers.iter().enumerate();
+        receivers.chain(publishers.map(|(index, (client, _))| (client, Role::Publisher(index))))
+    }
+}
+
+impl ReceiverPlan {
+    /// The receiver of this plan; members of a group may overtake each other.
+    pub(crate) fn receiver(&self) -> Receiver {
+        let qos = self.clients.first().map(|client| client.qos).unwrap_or_default();
+        let order = if self.clients.len() > 1 {
+            Order::Any
+        } else {
+            Order::AsSent
+        };
+        Receiver::new(self.hears.clone(), qos, order)
+    }
+}
 
 /// A traffic plan in the making, with everything that all clients of a run share.
 #[derive(Debug)]
@@ -87,6 +146,7 @@ impl<'a> Load<'a> {
             warm_up: settings.warm_up(),
             measured: settings.measured(),
             measures_latency: settings.window == 1,
+            silence: settings.silence(),
         }
     }
 }

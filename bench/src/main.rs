@@ -1,11 +1,13 @@
 //! Chooses scenarios, targets and parameters.
 
+mod beat;
 mod broker;
 mod client;
 mod codec;
 mod compare;
 mod desk;
 mod http;
+mod line;
 mod load;
 mod machine;
 mod process;

@@ -6,6 +6,9 @@ use mqtt_wire::{PacketId, Properties, Publish, QoS, Version};
 use crate::scanner::{Answer, AnswerKind};
 use crate::stamp::{STAMP_BYTES, Stamp};
 
+/// Frames of a ring at most, so that wide windows cost little memory.
+const RING_FRAMES_MAX: usize = 4096;
+
 /// Where the changing bytes of a prebuilt frame are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Places {
@@ -82,7 +85,9 @@ impl Publisher {
             "topics must have one length"
         );
 
-        let slots = (plan.window as usize).next_multiple_of(plan.topics.len());
+        let slots = RING_FRAMES_MAX
+            .min(plan.window as usize)
+            .next_multiple_of(plan.topics.len());
         let mut ring = Vec::new();
         for topic in plan.topics.iter().cycle().take(slots) {
             put_frame(plan, topic, &mut ring)?;
@@ -138,9 +143,23 @@ impl Publisher {
         self.outstanding() <= self.window / 2
     }
 
-    /// How many messages may be sent now.
+    /// How many messages may be sent now: what the window allows and the ring has place for.
     pub(crate) fn room(&self) -> u64 {
-        self.window - self.outstanding()
+        let unwritten_frames = self.unwritten_bytes().div_ceil(self.frame_bytes as u64);
+        (self.window - self.outstanding()).min(self.slots - unwritten_frames)
+    }
+
+    const fn unwritten_bytes(&self) -> u64 {
+        self.sent * self.frame_bytes as u64 - self.written_bytes
+    }
+
+    /// Messages that were sent and are not acknowledged; none at QoS 0.
+    pub(crate) fn unanswered(&self) -> u64 {
+        if self.qos == QoS::AtMostOnce {
+            0
+        } else {
+            self.sent - self.acknowledged
+        }
     }
 
     /// Makes the next `count` messages ready to be written; `count` is at most [`Self::room`].
@@ -167,7 +186,7 @@ impl Publisher {
     /// The bytes to write next; two slices where the ring ends in between.
     pub(crate) fn unwritten(&self) -> [&[u8]; 2] {
         let ring_len = self.ring.len();
-        let len = (self.sent * self.frame_bytes as u64 - self.written_bytes) as usize;
+        let len = self.unwritten_bytes() as usize;
         let start = (self.written_bytes % ring_len as u64) as usize;
         let first_len = len.min(ring_len - start);
         [

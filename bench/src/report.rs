@@ -5,11 +5,12 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::load::{Pace, TrafficPlan};
 use crate::machine::Machine;
 use crate::scenario::Scenario;
 use crate::sequence::Faults;
 use crate::settings::Settings;
-use crate::traffic::{Measured, Pace, TrafficPlan};
+use crate::traffic::Measured;
 
 /// A generator busier than this share of its core may be what was measured.
 const SATURATED: f64 = 0.95;

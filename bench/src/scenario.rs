@@ -16,6 +16,7 @@ mod durable;
 mod fan_in;
 mod fan_out;
 mod filters;
+mod flood;
 mod idle;
 mod p2p;
 mod rate;
@@ -38,6 +39,8 @@ pub(crate) enum Scenario {
     Rate,
     /// Many subscriptions with `+`, one match per message
     Filters,
+    /// Pairs at QoS 0 that never pause, and newcomers: latency is theirs
+    Flood,
     /// Pairs that speak 5.0 with four user properties per message
     V5,
     /// One shared subscription with many members
@@ -106,6 +109,7 @@ impl Scenario {
             Self::FanOut => fan_out::USES,
             Self::Rate => rate::USES,
             Self::Filters => filters::USES,
+            Self::Flood => flood::USES,
             Self::V5 => v5::USES,
             Self::Shared => shared::USES,
             Self::Durable => durable::USES,
@@ -139,6 +143,7 @@ impl Scenario {
             Self::FanOut => fan_out::run(bout),
             Self::Rate => rate::run(bout),
             Self::Filters => filters::run(bout),
+            Self::Flood => flood::run(bout),
             Self::V5 => v5::run(bout),
             Self::Shared => shared::run(bout),
             Self::Durable => durable::run(bout),

@@ -21,12 +21,14 @@ pub(crate) struct Faults {
     pub(crate) reordered: u64,
     /// PUBACK, PUBREC or PUBCOMP that does not answer the oldest waiting packet [MQTT-4.6.0-2].
     pub(crate) answers_out_of_order: u64,
+    /// Packets that the broker never answered: PUBLISH or PUBREL of publishers, PUBREC of receivers.
+    pub(crate) unanswered: u64,
 }
 
 impl Faults {
     /// True when nothing happened that the QoS forbids.
     pub(crate) const fn none(&self) -> bool {
-        self.lost == 0 && self.repeated == 0 && self.reordered == 0 && self.answers_out_of_order == 0
+        self.lost + self.repeated + self.reordered + self.answers_out_of_order + self.unanswered == 0
     }
 }
 
@@ -195,6 +197,10 @@ mod tests {
             },
             Faults {
                 answers_out_of_order: 1,
+                ..Faults::default()
+            },
+            Faults {
+                unanswered: 1,
                 ..Faults::default()
             },
         ] {

@@ -61,6 +61,9 @@ pub(crate) struct Lists {
     /// Seconds of load before measuring
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=60))]
     warm_up: u32,
+    /// Seconds without a delivery after which what is missing counts as lost
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    silence: u32,
     /// Who writes and checks the packets that are not prebuilt
     #[arg(long, value_enum, default_value_t = Codec::Wire)]
     codec: Codec,
@@ -81,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) shards: u32,
     pub(crate) seconds: u32,
     pub(crate) warm_up: u32,
+    pub(crate) silence: u32,
     pub(crate) codec: Codec,
     pub(crate) mqtt: Version,
 }
@@ -123,6 +127,7 @@ impl Lists {
             shards,
             seconds,
             warm_up,
+            silence,
             codec,
             mqtt,
             ..
@@ -137,6 +142,7 @@ impl Lists {
             shards,
             seconds,
             warm_up,
+            silence,
             codec,
             mqtt,
         }
@@ -151,6 +157,10 @@ impl Settings {
 
     pub(crate) const fn measured(&self) -> Duration {
         Duration::from_secs(self.seconds as u64)
+    }
+
+    pub(crate) const fn silence(&self) -> Duration {
+        Duration::from_secs(self.silence as u64)
     }
 
     pub(crate) const fn warm_up(&self) -> Duration {

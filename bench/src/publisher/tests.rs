@@ -16,6 +16,12 @@ fn plan(qos: QoS, window: u32, receivers: u32) -> PublisherPlan {
     }
 }
 
+/// Sends and writes this many.
+fn send(publisher: &mut Publisher, count: u64) {
+    publisher.send(count, 0);
+    drain(publisher, usize::MAX);
+}
+
 /// Takes all unwritten bytes, `step` bytes per write, and returns id and stamp of each frame.
 fn drain(publisher: &mut Publisher, step: usize) -> Vec<(u16, Stamp)> {
     let mut scanner = Scanner::new(Version::V311);
@@ -72,7 +78,7 @@ fn a_half_written_frame_is_known() {
 #[test]
 fn the_window_is_refilled_at_half() {
     let mut publisher = Publisher::new(&plan(QoS::AtMostOnce, 10, 1)).unwrap();
-    publisher.send(publisher.room(), 0);
+    send(&mut publisher, 10);
     publisher.arrived(3);
     assert!(!publisher.wants_refill());
     publisher.arrived(4);
@@ -83,7 +89,7 @@ fn the_window_is_refilled_at_half() {
 #[test]
 fn at_qos_1_a_message_counts_until_delivered_and_acknowledged() {
     let mut publisher = Publisher::new(&plan(QoS::AtLeastOnce, 2, 1)).unwrap();
-    publisher.send(2, 0);
+    send(&mut publisher, 2);
     publisher.arrived(1);
     assert_eq!(publisher.room(), 0);
     let ack = Answer {
@@ -152,7 +158,7 @@ fn answers_out_of_order_are_counted_and_surplus_ones_refused() {
 #[test]
 fn with_many_receivers_the_slowest_holds_the_window() {
     let mut publisher = Publisher::new(&plan(QoS::AtMostOnce, 2, 3)).unwrap();
-    publisher.send(2, 0);
+    send(&mut publisher, 2);
     for number in [0, 1, 0, 1, 1] {
         publisher.arrived(number);
     }
@@ -217,4 +223,14 @@ fn impossible_plans_are_refused() {
         })
         .is_err()
     );
+}
+
+#[test]
+fn a_wide_window_does_not_overwrite_frames_that_wait_to_be_written() {
+    let mut publisher = Publisher::new(&plan(QoS::AtMostOnce, 30_000, 1)).unwrap();
+    let room = publisher.room();
+    publisher.send(room, 0);
+    assert_eq!((room, publisher.room()), (RING_FRAMES_MAX as u64, 0));
+    assert_eq!(drain(&mut publisher, usize::MAX).len() as u64, room);
+    assert_eq!(publisher.room(), RING_FRAMES_MAX as u64);
 }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::{Bout, Uses, p2p};
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::report::Outcome;
-use crate::traffic::{self, Pace};
+use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     window: false,
