@@ -25,6 +25,8 @@ mod session;
 mod settings;
 mod shard;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timers;
 mod topics;
 

@@ -66,12 +66,7 @@ impl Shard {
         out.duties.push(Output::Close { connection });
     }
 
-    pub(crate) fn send_disconnect(
-        &mut self,
-        connection: ConnectionId,
-        reason: ReasonCode,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn send_disconnect(&self, connection: ConnectionId, reason: ReasonCode, out: &mut Outputs) {
         let speaks = self
             .client(connection)
             .is_some_and(|client| client.version == Version::V5 && client.open);
