@@ -11,6 +11,7 @@ VENV := $(CLIENTS)/.venv
 NODE := $(CLIENTS)/mqttjs/node_modules
 CARGO := cargo
 FUZZ_SECONDS ?= 20
+BENCH ?= compare ours mosquitto --qos 0,1 --rounds 3 --seconds 2
 
 run: ## build the broker and run it on config/dev.toml
 	@scripts/setup.sh build
@@ -20,10 +21,10 @@ test: ## everything the gate checks: format, lints, docs, clients of others, all
 	@scripts/setup.sh test
 	$(MAKE) lint doc fuzz client-test rust-test
 
-bench: ## a short measurement beside Debian's mosquitto
+bench: ## a short measurement beside Debian's mosquitto (BENCH="..." for another one, see bench/README.md)
 	@scripts/setup.sh bench
-	$(CARGO) build --release --locked --workspace --bins
-	$(CARGO) run --release --locked --bin twinmq-bench -- --help
+	$(CARGO) build --release --locked --bins
+	$(CARGO) run --release --locked --bin twinmq-bench -- $(BENCH)
 
 demo: ## a small fleet of simulated devices, with a broker of its own
 	@scripts/setup.sh build
@@ -40,7 +41,7 @@ doc: ## build the documentation of every crate, warnings are errors
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
 
 client-test: $(VENV)/installed $(NODE)/installed ## clients of others against the running broker, and the README's walk-through
-	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --bins
 	$(VENV)/bin/python $(CLIENTS)/run.py
 
 fuzz: ## random bytes against the codec, 20 seconds a target (FUZZ_SECONDS=600 for more)
