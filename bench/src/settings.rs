@@ -35,7 +35,7 @@ impl From<Version> for mqtt_wire::Version {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Lists {
     /// Quality of service
-    #[arg(long, value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(u8).range(0..=2))]
+    #[arg(long, value_delimiter = ',', default_value = "0,1", value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: Vec<u8>,
     /// Messages on their way per publisher [default: 100; fan-out: 20]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=30_000))]

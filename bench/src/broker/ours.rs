@@ -32,14 +32,13 @@ pub(super) fn launch(
         .arg(address.to_string())
         .arg("--http")
         .arg(http.to_string());
-    match shards {
-        Shards::Default => {}
-        Shards::AsMeasured => drop(
-            command
-                .arg("--set")
-                .arg(format!("broker.shards={}", wishes.shards)),
-        ),
-        Shards::Exactly(count) => drop(command.arg("--set").arg(format!("broker.shards={count}"))),
+    let shards = match shards {
+        Shards::Default => None,
+        Shards::AsMeasured => Some(wishes.shards),
+        Shards::Exactly(count) => Some(count),
+    };
+    if let Some(count) = shards {
+        command.arg("--set").arg(format!("broker.shards={count}"));
     }
     Ok(Launch {
         command,
@@ -49,15 +48,27 @@ pub(super) fn launch(
 }
 
 fn beside_this_program() -> PathBuf {
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|own| own.parent().map(|folder| folder.join("twinmq")));
+    let own = std::env::current_exe().ok();
+    let beside = own.and_then(|own| own.parent().map(|folder| folder.join("twinmq")));
     beside
         .filter(|path| path.exists())
         .unwrap_or_else(|| PathBuf::from("target/release/twinmq"))
 }
 
+/// Open on loopback, silent, and with as many messages in flight and subscriptions as mosquitto is allowed here.
 fn configuration(durable: bool) -> String {
     let durability = if durable { "fsync" } else { "memory" };
-    format!("[store]\ndurability = \"{durability}\"\n")
+    format!(
+        "[auth]\n\
+         anonymous = \"loopback\"\n\
+         authorize = \"allow_all_on_loopback\"\n\
+         [broker]\n\
+         sys_interval_secs = 0\n\
+         [mqtt]\n\
+         inflight_max = 65535\n\
+         receive_maximum = 65535\n\
+         subscriptions_max = 1000000\n\
+         [store]\n\
+         durability = \"{durability}\"\n"
+    )
 }

@@ -1,5 +1,9 @@
 //! Stories about the tool as a whole: it is run as a program against brokers that behave and brokers that do not.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod crooked_broker;
 mod faults;
@@ -13,7 +17,7 @@ use serde_json::Value;
 fn run(arguments: &[&str]) -> (i32, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twinmq-bench"));
     command.arg("run").args(arguments);
-    command.args(["--seconds", "1", "--warm-up", "0", "--silence", "1"]);
+    command.args(["--qos", "0", "--seconds", "1", "--warm-up", "0", "--silence", "1"]);
     let output = command.output().unwrap();
     let line = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
