@@ -1,0 +1,52 @@
+//! Why the broker did not start, one line each.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+/// Why the broker did not start. All but `Recovery`, `Thread` and `Runtime` are the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("listener `{listener}`: cannot listen on {address}: {}", explain_bind(why))]
+    Bind {
+        /// The listener's name.
+        listener: String,
+        /// The address from the settings.
+        address: SocketAddr,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// A file of a listener's TLS settings cannot be used.
+    #[error("listener `{listener}`: {key} = \"{}\": {why}", file.display())]
+    Certificate {
+        /// The listener's name.
+        listener: String,
+        /// The key of the setting.
+        key: &'static str,
+        /// The file it names.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What was kept cannot be read back.
+    #[error("cannot read sessions back: {0}")]
+    Recovery(String),
+    /// The system gave us no thread.
+    #[error("cannot start the thread of shard {shard}: {why}")]
+    Thread {
+        /// Which shard.
+        shard: u16,
+        /// What the system said.
+        why: io::Error,
+    },
+}
+
+fn explain_bind(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another `bind`".into(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE or a `bind` with a higher port".into()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        _ => why.to_string(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Carries questions to the gates and verdicts back, with a time limit. What is not clearly allowed is refused.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
+use tokio::{runtime::Handle, time::timeout};
+use tracing::warn;
+
+/// Those who decide. Both doors are usually chains of several gates.
+#[derive(Debug, Clone)]
+pub struct Gates {
+    /// Finds out who connects.
+    pub authenticator: Arc<dyn Authenticate>,
+    /// Decides what they may do.
+    pub authorizer: Arc<dyn Authorize>,
+}
+
+/// The gates, and where and how long they may think.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    gates: Gates,
+    runtime: Handle,
+    deadline: Duration,
+}
+
+/// Why nobody was let in.
+#[derive(Debug)]
+pub(crate) enum LoginRefused {
+    /// The gates said no, or nobody said yes.
+    Refused(String),
+    /// A gate failed or took too long.
+    Undecided(String),
+}
+
+/// A decision that was at hand, or that somebody has to wait for.
+pub(crate) enum Asked {
+    Now(bool),
+    Later(Pending<'static, Result<Decision, GateError>>),
+}
+
+impl Desk {
+    pub(crate) const fn new(gates: Gates, runtime: Handle, deadline: Duration) -> Self {
+        Self {
+            gates,
+            runtime,
+            deadline,
+        }
+    }
+
+    /// Who somebody is.
+    pub(crate) async fn log_in(&self, login: Login) -> Result<Arc<Principal>, LoginRefused> {
+        match timeout(self.deadline, self.gates.authenticator.authenticate(login)).await {
+            Ok(Ok(Verdict::Known(principal))) => Ok(principal),
+            Ok(Ok(Verdict::Refused(why))) => Err(LoginRefused::Refused(why)),
+            Ok(Ok(Verdict::Silent)) => Err(LoginRefused::Refused("no authenticator knows this login".into())),
+            Ok(Err(error)) => Err(LoginRefused::Undecided(error.to_string())),
+            Err(_) => Err(LoginRefused::Undecided("the authenticators took too long".into())),
+        }
+    }
+
+    /// Whether somebody may do something; waits for the answer.
+    pub(crate) async fn may(&self, principal: &Arc<Principal>, access: &Access) -> bool {
+        self.decide(self.gates.authorizer.authorize(principal, access))
+            .await
+    }
+
+    /// The same without waiting. Runs on a shard's thread, so the gate is given the other runtime to wait in.
+    pub(crate) fn ask(&self, principal: &Arc<Principal>, access: &Access) -> Asked {
+        let _other_runtime = self.runtime.enter();
+        let mut decision = self.gates.authorizer.authorize(principal, access);
+        match decision.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(decision) => Asked::Now(is_yes(decision)),
+            Poll::Pending => Asked::Later(decision),
+        }
+    }
+
+    /// Waits for a decision elsewhere and hands it on.
+    pub(crate) fn wait_for(
+        self: &Arc<Self>,
+        decision: Pending<'static, Result<Decision, GateError>>,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) {
+        let desk = Arc::clone(self);
+        self.runtime
+            .spawn(async move { then(desk.decide(decision).await) });
+    }
+
+    async fn decide(&self, decision: impl Future<Output = Result<Decision, GateError>>) -> bool {
+        match timeout(self.deadline, pin!(decision)).await {
+            Ok(decision) => is_yes(decision),
+            Err(_) => {
+                warn!("an authorizer took too long; the access is denied");
+                false
+            }
+        }
+    }
+}
+
+fn is_yes(decision: Result<Decision, GateError>) -> bool {
+    match decision {
+        Ok(Decision::Allow) => true,
+        Ok(Decision::Deny | Decision::Silent) => false,
+        Err(error) => {
+            warn!(%error, "an authorizer failed; the access is denied");
+            false
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! A connection before it has a home: TLS, CONNECT, and who it is. Runs beside the shards, one short task each.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use mqtt_wire::{
+    ClientId, ConnAck, Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len,
+};
+use plugin_api::{Access, Login, Principal, Secret, Transport};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    time::timeout,
+};
+use tracing::{debug, info};
+
+use crate::{
+    gate::LoginRefused,
+    house::House,
+    listener::{Door, Seat},
+    mailbox::Letter,
+    stream::{Movable, Parcel, Stream},
+};
+
+/// A connection on its way home: its CONNECT is read, and it is known who it is.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) parcel: Parcel,
+    pub(crate) connect: Box<Connect>,
+    pub(crate) assigned: bool,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) peer: SocketAddr,
+    /// What came after CONNECT.
+    pub(crate) rest: Vec<u8>,
+    pub(crate) seat: Seat,
+}
+
+/// Why a connection does not get in.
+#[derive(Debug)]
+enum Turned {
+    /// It ended, was too slow, or sent something that is not answered.
+    Away(String),
+    /// It is told why.
+    Down {
+        version: Version,
+        reason: ReasonCode,
+        why: String,
+    },
+}
+
+/// What a client has sent so far.
+struct Greeting {
+    connect: Box<Connect>,
+    rest: Vec<u8>,
+}
+
+/// What a fresh buffer for CONNECT holds; most fit.
+const CONNECT_BYTES: usize = 512;
+/// How long a refused peer may take to read its CONNACK, and how much it may still send.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES_MAX: usize = 64 * 1024;
+
+/// Brings one connection from `accept` to its shard, or turns it away.
+pub(crate) async fn welcome(
+    socket: TcpStream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    house: Arc<House>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let greeted = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return,
+        greeted = greet(socket, &door, &house) => greeted,
+    };
+    let (stream, greeting) = match greeted {
+        Ok((stream, Ok(greeting))) => (stream, greeting),
+        Ok((stream, Err(turned))) => return turn_away(stream, turned, peer, &door).await,
+        Err(error) => return debug!(listener = door.name, %peer, %error, "connection lost in its handshake"),
+    };
+    let shutting_down = *stop.borrow();
+    match admit(&stream, greeting, peer, &door, &house, shutting_down).await {
+        Ok(admitted) => admitted.go_home(stream, &house, &door),
+        Err(turned) => turn_away(stream, turned, peer, &door).await,
+    }
+}
+
+async fn greet(
+    socket: TcpStream,
+    door: &Door,
+    house: &House,
+) -> io::Result<(Stream, Result<Greeting, Turned>)> {
+    socket.set_nodelay(true)?;
+    let mut stream = match &door.tls {
+        None => Stream::Tcp(socket),
+        Some(tls) => {
+            let session = timeout(
+                house.settings.tls_handshake_timeout,
+                tls.accept(Movable::new(socket)),
+            )
+            .await??;
+            Stream::Tls(Box::new(session))
+        }
+    };
+    let greeting = timeout(
+        house.settings.connect_timeout,
+        read_connect(&mut stream, house.settings.connect_bytes_max),
+    );
+    let greeting = greeting.await??;
+    Ok((stream, greeting))
+}
+
+/// Reads until CONNECT is whole. An error is the socket's; what the peer did wrong is in the result.
+async fn read_connect(stream: &mut Stream, bytes_max: u32) -> io::Result<Result<Greeting, Turned>> {
+    let mut bytes = Vec::with_capacity(CONNECT_BYTES);
+    loop {
+        match frame_len(&bytes, bytes_max) {
+            Ok(Some(len)) if bytes.len() < len => bytes.reserve(len - bytes.len()),
+            Ok(Some(_)) => return Ok(open_greeting(bytes, bytes_max)),
+            Ok(None) => {}
+            Err(error) => return Ok(Err(unreadable(&bytes, error))),
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn open_greeting(mut bytes: Vec<u8>, bytes_max: u32) -> Result<Greeting, Turned> {
+    // CONNECT names its own version, so the one given here does not matter.
+    match decode(&bytes, Version::V5, bytes_max) {
+        Ok(Some((Packet::Connect(connect), len))) => {
+            bytes.drain(..len);
+            bytes.shrink_to_fit();
+            Ok(Greeting { connect, rest: bytes })
+        }
+        Ok(Some((other, _))) => Err(Turned::Away(format!(
+            "its first packet is {} [MQTT-3.1.0-1]",
+            other.name()
+        ))),
+        Ok(None) => Err(Turned::Away("its first packet cannot be read".into())),
+        Err(error) => Err(unreadable(&bytes, error)),
+    }
+}
+
+/// MQTT 3.1.1 has return codes for two mistakes in a CONNECT and wants a bare close for all others.
+fn unreadable(bytes: &[u8], error: DecodeError) -> Turned {
+    let version = connect_version(bytes).unwrap_or(Version::V311);
+    let told = match error.reason {
+        ReasonCode::UnsupportedProtocolVersion | ReasonCode::ClientIdentifierNotValid => true,
+        _ => connect_version(bytes) == Some(Version::V5),
+    };
+    if told {
+        Turned::Down {
+            version,
+            reason: error.reason,
+            why: error.to_string(),
+        }
+    } else {
+        Turned::Away(error.to_string())
+    }
+}
+
+/// A client that may come in.
+struct Admitted {
+    connect: Box<Connect>,
+    assigned: bool,
+    principal: Arc<Principal>,
+    peer: SocketAddr,
+    rest: Vec<u8>,
+    seat: Seat,
+}
+
+async fn admit(
+    stream: &Stream,
+    greeting: Greeting,
+    peer: SocketAddr,
+    door: &Door,
+    house: &House,
+    shutting_down: bool,
+) -> Result<Admitted, Turned> {
+    let Greeting { mut connect, rest } = greeting;
+    let version = connect.version;
+    let refuse = |reason, why: String| Turned::Down { version, reason, why };
+    if shutting_down {
+        return Err(refuse(
+            ReasonCode::ServerShuttingDown,
+            "the broker is shutting down".into(),
+        ));
+    }
+    if connect.authentication_method.is_some() {
+        let why = "enhanced authentication is not offered".into();
+        return Err(refuse(ReasonCode::BadAuthenticationMethod, why));
+    }
+    let Some(seat) = door.seats.take() else {
+        return Err(refuse(ReasonCode::ServerBusy, "all connections are taken".into()));
+    };
+    let assigned = connect.client_id.is_empty();
+    if assigned {
+        connect.client_id = house.new_client_id();
+    } else if let Err(why) = check_client_id(&connect.client_id, house.rules.client_id_bytes_max) {
+        return Err(refuse(ReasonCode::ClientIdentifierNotValid, why));
+    }
+    let login = login(&mut connect, stream, peer, door);
+    let named = login.username.is_some();
+    let principal = house.gates.log_in(login).await.map_err(|refused| match refused {
+        LoginRefused::Refused(why) if named => refuse(ReasonCode::BadUserNameOrPassword, why),
+        LoginRefused::Refused(why) => refuse(ReasonCode::NotAuthorized, why),
+        LoginRefused::Undecided(why) => refuse(ReasonCode::ServerUnavailable, why),
+    })?;
+    if let Some(will) = &connect.will {
+        let access = Access::Publish {
+            topic: will.topic.clone(),
+            qos: will.qos,
+            retain: will.retain,
+        };
+        if !house.gates.may(&principal, &access).await {
+            let why = format!(
+                "`{}` may not publish its will to `{}`",
+                principal.name, will.topic
+            );
+            return Err(refuse(ReasonCode::NotAuthorized, why));
+        }
+    }
+    Ok(Admitted {
+        connect,
+        assigned,
+        principal,
+        peer,
+        rest,
+        seat,
+    })
+}
+
+fn check_client_id(client_id: &str, bytes_max: usize) -> Result<(), String> {
+    ClientId::parse(client_id).map_err(|why| why.to_string())?;
+    if client_id.len() > bytes_max {
+        return Err(format!(
+            "the client identifier has {} bytes, at most {bytes_max} are allowed",
+            client_id.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Takes the password out of the CONNECT: nobody else needs it.
+fn login(connect: &mut Connect, stream: &Stream, peer: SocketAddr, door: &Door) -> Login {
+    let mut login = Login::from_peer(Transport::Mqtt, peer);
+    login.client_id.clone_from(&connect.client_id);
+    login.username.clone_from(&connect.username);
+    login.password = connect.password.take().map(Secret::new);
+    login.certificate = stream.certificate().map(|certificate| certificate.to_vec());
+    login.loopback = door.loopback;
+    login
+}
+
+impl Admitted {
+    fn go_home(self, stream: Stream, house: &House, door: &Door) {
+        let Self {
+            connect,
+            assigned,
+            principal,
+            peer,
+            rest,
+            seat,
+        } = self;
+        match stream.pack() {
+            Ok(parcel) => {
+                let mailbox = house.home(&connect.client_id);
+                let newcomer = Newcomer {
+                    parcel,
+                    connect,
+                    assigned,
+                    principal,
+                    peer,
+                    rest,
+                    seat,
+                };
+                mailbox.post(Letter::Newcomer(Box::new(newcomer)));
+            }
+            Err(error) => {
+                debug!(listener = door.name, %peer, %error, "connection lost on its way to its shard")
+            }
+        }
+    }
+}
+
+async fn turn_away(mut stream: Stream, turned: Turned, peer: SocketAddr, door: &Door) {
+    match turned {
+        Turned::Away(why) => {
+            metrics::counter!("twinmq_connections_refused_total", "reason" => "malformed").increment(1);
+            debug!(listener = door.name, %peer, why, "connection closed");
+        }
+        Turned::Down { version, reason, why } => {
+            metrics::counter!("twinmq_connections_refused_total", "reason" => reason.name()).increment(1);
+            info!(listener = door.name, %peer, %reason, why, "connection refused");
+            let told = timeout(FAREWELL, tell(&mut stream, version, reason)).await;
+            if !matches!(told, Ok(Ok(()))) {
+                debug!(listener = door.name, %peer, "the peer has not taken its refusal");
+            }
+        }
+    }
+}
+
+async fn tell(stream: &mut Stream, version: Version, reason: ReasonCode) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let connack = ConnAck {
+        reason,
+        ..ConnAck::default()
+    };
+    Packet::ConnAck(connack)
+        .encode(version, &mut bytes)
+        .map_err(io::Error::other)?;
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    // Closing with bytes unread would reset the connection, and the reset may overtake CONNACK.
+    let mut unheard = [0; 1024];
+    let mut heard = 0;
+    while heard < FAREWELL_BYTES_MAX {
+        match stream.read(&mut unheard).await? {
+            0 => break,
+            count => heard += count,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! What all threads of the broker share.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use broker_core::ShardId;
+
+use crate::{clock::Clock, gate::Desk, journal::Journal, mailbox::Mailbox, recall::Recalls, settings};
+
+/// Shared, and never changed while the broker runs but for what is in the mailboxes.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) clock: Clock,
+    pub(crate) settings: settings::Broker,
+    pub(crate) rules: Arc<broker_core::Settings>,
+    pub(crate) mailboxes: Box<[Mailbox]>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) gates: Arc<Desk>,
+    pub(crate) recalls: Recalls,
+}
+
+impl House {
+    pub(crate) fn shards(&self) -> u16 {
+        self.settings.shards
+    }
+
+    /// Where a client's session lives, and where a link's messages of one order key are taken.
+    pub(crate) fn home(&self, key: &str) -> &Mailbox {
+        let home = ShardId::of(key, self.shards());
+        self.mailboxes
+            .get(usize::from(home.0))
+            .unwrap_or_else(|| unreachable!("homes are within the shards"))
+    }
+
+    /// A name for a client that has none; nobody can guess it.
+    pub(crate) fn new_client_id(&self) -> String {
+        // Each RandomState has keys of its own, drawn from the system's randomness.
+        let draw = || RandomState::new().hash_one(self.clock.now());
+        format!("auto-{:016x}{:016x}", draw(), draw())
+    }
+}

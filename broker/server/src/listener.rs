@@ -1,0 +1,149 @@
+//! Listeners: an address each, from which connections are accepted until the broker drains.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+use crate::{error::StartError, handshake, house::House, settings};
+
+mod seats;
+pub(crate) mod tls;
+
+pub(crate) use seats::{Seat, Seats};
+
+/// Connections the system keeps for us until we accept them.
+const BACKLOG: u32 = 4096;
+/// How long to wait after the system had no room for another connection.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection has to know of where it came in.
+pub(crate) struct Door {
+    pub(crate) name: String,
+    pub(crate) loopback: bool,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) seats: Arc<Seats>,
+}
+
+/// A bound address.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    door: Arc<Door>,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door")
+            .field("name", &self.name)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// Binds the address. Must be called inside a runtime.
+    pub(crate) fn bind(
+        settings: &settings::Listener,
+        tls: Option<TlsAcceptor>,
+        seats: Arc<Seats>,
+    ) -> Result<Self, StartError> {
+        let socket = listen(settings.bind).map_err(|why| StartError::Bind {
+            listener: settings.name.clone(),
+            address: settings.bind,
+            why,
+        })?;
+        let door = Door {
+            name: settings.name.clone(),
+            loopback: settings.bind.ip().is_loopback(),
+            tls,
+            seats,
+        };
+        Ok(Self {
+            socket,
+            door: Arc::new(door),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.door.name
+    }
+
+    /// The address it is bound to, with the port the system chose if none was asked for.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts connections until told to stop. At most so many at a time are on their way in; others wait in the
+    /// system's backlog.
+    pub(crate) async fn serve(
+        self,
+        house: Arc<House>,
+        handshakes: Arc<Semaphore>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                accepted = self.accept(&handshakes) => accepted,
+            };
+            match accepted {
+                Ok((socket, peer, permit)) => {
+                    let way = handshake::welcome(
+                        socket,
+                        peer,
+                        Arc::clone(&self.door),
+                        Arc::clone(&house),
+                        stop.clone(),
+                    );
+                    tokio::spawn(async move {
+                        way.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if is_peers_fault(&error) => {
+                    debug!(listener = self.name(), %error, "not accepted")
+                }
+                Err(error) => {
+                    warn!(listener = self.name(), %error, "cannot accept connections; trying again");
+                    tokio::time::sleep(NO_ROOM_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        handshakes: &Arc<Semaphore>,
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(handshakes)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let (socket, peer) = self.socket.accept().await?;
+        Ok((socket, peer, permit))
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // So that a restart need not wait for the old process's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,71 @@
+//! What the sections take, and what they say to what they do not take.
+
+use super::*;
+
+fn listener(name: &str, bind: &str) -> RawListener {
+    RawListener {
+        name: name.into(),
+        bind: bind.into(),
+        connections_max: 0,
+        tls: None,
+    }
+}
+
+#[test]
+fn what_ships_is_without_problems() {
+    let mut problems = Vec::new();
+    let listeners = vec![listener("mqtt", "127.0.0.1:1883")];
+    let settings = Settings::check(RawBroker::default(), listeners, RawMqtt::default(), &mut problems);
+    assert_eq!(problems, []);
+    assert_eq!(settings.rules, broker_core::Settings::default());
+    assert!(settings.broker.shards >= 1);
+    assert!(settings.broker.connections_max >= 1);
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_keys() {
+    let mut problems = Vec::new();
+    let broker = RawBroker {
+        shards: 999,
+        gate_timeout_secs: 0,
+        ..RawBroker::default()
+    };
+    let mqtt = RawMqtt {
+        qos_max: 3,
+        receive_maximum: 0,
+        ..RawMqtt::default()
+    };
+    let mut with_tls = listener("mqtt", "localhost:1883");
+    with_tls.tls = Some(RawTls {
+        certificate: "server.pem".into(),
+        key: "server.key".into(),
+        client_ca: None,
+        client_certificate: ClientCertificate::Required,
+    });
+    let mut other = with_tls.clone();
+    other.bind = "[::1]:8883".into();
+    Settings::check(broker, vec![with_tls, other], mqtt, &mut problems);
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "broker.shards",
+            "broker.gate_timeout_secs",
+            "listener[0].bind",
+            "listener[1].name",
+            "listener[1].tls.client_ca",
+            "mqtt.qos_max",
+            "mqtt.receive_maximum",
+        ]
+    );
+}
+
+#[test]
+fn two_listeners_cannot_share_an_address_unless_any_port_will_do() {
+    let mut problems = Vec::new();
+    let twice = |bind| vec![listener("a", bind), listener("b", bind)];
+    listener::check(twice("127.0.0.1:0"), &mut problems);
+    assert_eq!(problems, []);
+    listener::check(twice("127.0.0.1:1883"), &mut problems);
+    assert_eq!(problems.len(), 1);
+}

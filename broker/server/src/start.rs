@@ -1,0 +1,261 @@
+//! From settings to a broker that serves, in two stages: links are attached before any client can connect.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use broker_core::{Shard, ShardId};
+use mqtt_wire::{ClientId, ReasonCode};
+use plugin_api::{Link, LinkSpec};
+use rustls::ServerConfig;
+use tokio::{
+    runtime,
+    sync::{Semaphore, watch},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    clock::Clock,
+    drain::{self, Undrained},
+    error::StartError,
+    gate::{Desk, Gates},
+    house::House,
+    journal::{Journal, Kept},
+    link::{Attached, Door},
+    listener::{Listener, Seats, tls},
+    mailbox::{Letter, Mailbox},
+    metrics::{self, Stats},
+    recall::{self, Recalls},
+    settings::{self, Settings},
+    worker,
+};
+
+/// A broker that has its sessions back and does not serve yet.
+#[derive(Debug)]
+pub struct Broker {
+    house: Arc<House>,
+    shards: Vec<Shard>,
+    listeners: Vec<(settings::Listener, Option<Arc<ServerConfig>>)>,
+    links: Vec<Attached>,
+    runtime: runtime::Handle,
+}
+
+/// A broker that serves. Dropping it stops it without a farewell to its clients; see [`Handle::drain`].
+#[derive(Debug)]
+pub struct Handle {
+    house: Arc<House>,
+    addresses: Vec<(String, SocketAddr)>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Broker {
+    /// Reads certificates and brings sessions back from the journal. `runtime` must be a multi-thread runtime; it
+    /// serves what is slow.
+    ///
+    /// # Errors
+    /// When a file cannot be used or the journal cannot be read.
+    pub fn prepare(
+        settings: Settings,
+        gates: Gates,
+        journal: Arc<dyn Journal>,
+        runtime: runtime::Handle,
+    ) -> Result<Self, StartError> {
+        let Settings {
+            broker,
+            listeners,
+            rules,
+        } = settings;
+        let listeners = listeners
+            .into_iter()
+            .map(|listener| {
+                let tls = listener
+                    .tls
+                    .as_ref()
+                    .map(|tls| tls::server_config(&listener.name, tls))
+                    .transpose()?;
+                Ok((listener, tls))
+            })
+            .collect::<Result<_, StartError>>()?;
+        let rules = Arc::new(rules);
+        let recovered = broker_core::recover(&Kept(journal.as_ref()), broker.shards, Clock::wall())
+            .map_err(|why| StartError::Recovery(why.to_string()))?;
+        // Every RandomState has keys of its own from the system's randomness: no peer can guess a shard's seed.
+        let seed = || RandomState::new().hash_one(broker.shards);
+        let shards = (0..)
+            .zip(recovered)
+            .map(|(id, recovered)| {
+                Shard::new(ShardId(id), broker.shards, Arc::clone(&rules), seed(), recovered)
+            })
+            .collect();
+        let link_messages_max = broker.link_messages_max as usize;
+        let house = House {
+            clock: Clock::start(),
+            mailboxes: (0..broker.shards)
+                .map(|_| Mailbox::new(broker.shards, link_messages_max))
+                .collect(),
+            journal,
+            gates: Arc::new(Desk::new(gates, runtime.clone(), broker.gate_timeout)),
+            recalls: Recalls::default(),
+            settings: broker,
+            rules,
+        };
+        Ok(Self {
+            house: Arc::new(house),
+            shards,
+            listeners,
+            links: Vec::new(),
+            runtime,
+        })
+    }
+
+    /// Attaches a link. What it publishes through the answer before [`Broker::open`] waits until then.
+    ///
+    /// # Panics
+    /// At the 257th link.
+    pub fn attach_link(&mut self, spec: LinkSpec, link: Arc<dyn Link>) -> Arc<dyn plugin_api::Broker> {
+        assert!(self.links.len() <= usize::from(u8::MAX), "there can be 256 links");
+        let door = Door::new(&spec.name, Arc::clone(&self.house));
+        self.links.push(Attached { spec, link });
+        Arc::new(door)
+    }
+
+    /// Listens, and starts all threads.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on or the system gives us no thread.
+    pub fn open(self) -> Result<Handle, StartError> {
+        let Self {
+            house,
+            shards,
+            listeners,
+            links,
+            runtime,
+        } = self;
+        metrics::describe();
+        let listeners = bind(listeners, house.settings.connections_max, &runtime)?;
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| Some((listener.name().to_owned(), listener.address().ok()?)))
+            .collect();
+        let threads = start_threads(&house, shards, links.into())?;
+        let (stop, stopped) = watch::channel(false);
+        let handshakes = Arc::new(Semaphore::new(house.settings.handshakes_max as usize));
+        for listener in listeners {
+            runtime.spawn(listener.serve(Arc::clone(&house), Arc::clone(&handshakes), stopped.clone()));
+        }
+        if let Some(interval) = house.settings.sys_interval {
+            let (house, mut stopped) = (Arc::clone(&house), stopped);
+            runtime.spawn(async move {
+                tokio::select! {
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                    () = metrics::keep_up(house, interval) => {}
+                }
+            });
+        }
+        Ok(Handle {
+            house,
+            addresses,
+            stop,
+            threads,
+        })
+    }
+}
+
+fn bind(
+    listeners: Vec<(settings::Listener, Option<Arc<ServerConfig>>)>,
+    connections_max: u32,
+    runtime: &runtime::Handle,
+) -> Result<Vec<Listener>, StartError> {
+    let _inside = runtime.enter();
+    let seats = Seats::new(connections_max);
+    listeners
+        .into_iter()
+        .map(|(listener, tls)| {
+            Listener::bind(
+                &listener,
+                tls.map(TlsAcceptor::from),
+                Seats::within(&seats, listener.connections_max),
+            )
+        })
+        .collect()
+}
+
+fn start_threads(
+    house: &Arc<House>,
+    shards: Vec<Shard>,
+    links: Arc<[Attached]>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let no_thread = |shard| move |why| StartError::Thread { shard, why };
+    let mut threads = recall::start(house).map_err(no_thread(0))?;
+    for (id, shard) in (0..).zip(shards) {
+        let (house, links) = (Arc::clone(house), Arc::clone(&links));
+        let thread = thread::Builder::new()
+            .name(format!("shard-{id}"))
+            .spawn(move || worker::run(ShardId(id), shard, house, links))
+            .map_err(no_thread(id))?;
+        threads.push(thread);
+    }
+    Ok(threads)
+}
+
+impl Handle {
+    /// The name and address of every listener, with the port the system chose where none was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// How things stand. Also brings the metrics up to date.
+    pub async fn stats(&self) -> Stats {
+        metrics::take_stock(&self.house).await
+    }
+
+    /// Disconnects a client, if it is connected. Its session stays.
+    pub fn expel(&self, client_id: ClientId, reason: ReasonCode) {
+        self.house
+            .home(client_id.as_str())
+            .post(Letter::Expel { client_id, reason });
+    }
+
+    /// The gates may decide otherwise than before: nothing they said is remembered any longer.
+    pub fn policy_changed(&self) {
+        for mailbox in &self.house.mailboxes {
+            mailbox.post(Letter::PolicyChanged);
+        }
+    }
+
+    /// Stops in order: accepts nobody, disconnects everybody, waits until everything is written and kept, ends the
+    /// threads. Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// When not everything was done by the deadline. The threads have ended all the same.
+    pub async fn drain(mut self, deadline: Duration) -> Result<(), Undrained> {
+        self.stop.send_replace(true);
+        let drained = drain::drain(&self.house, deadline).await;
+        self.stop_threads();
+        let threads = std::mem::take(&mut self.threads);
+        // Panics have been told by the threads themselves.
+        let _joined =
+            tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        drained
+    }
+
+    fn stop_threads(&self) {
+        for mailbox in &self.house.mailboxes {
+            mailbox.post(Letter::Stop);
+        }
+        self.house.recalls.close();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.stop_threads();
+    }
+}

@@ -1,0 +1,224 @@
+//! Who gets in, and what those hear who do not.
+
+use std::time::Duration;
+
+use mqtt_wire::{ReasonCode, Version};
+
+use crate::{
+    client::{Client, Heard, connect},
+    house::{Gate, House, Plan},
+};
+
+#[test]
+fn both_versions_get_in_and_hear_the_limits_of_the_broker() {
+    let house = House::open();
+    let connack = Client::dial(house.address()).introduce(&connect(Version::V311, "old"));
+    assert_eq!(connack.reason, ReasonCode::Success);
+    let connack = Client::dial(house.address()).introduce(&connect(Version::V5, "new"));
+    assert_eq!(
+        (connack.reason, connack.max_packet_size),
+        (ReasonCode::Success, Some(1024 * 1024))
+    );
+}
+
+/// [MQTT-3.1.3-6] A client that gives itself no name gets one, if it wants no session kept under it.
+#[test]
+fn a_client_without_a_name_is_given_one() {
+    let house = House::open();
+    let first = Client::dial(house.address()).introduce(&connect(Version::V5, ""));
+    let second = Client::dial(house.address()).introduce(&connect(Version::V5, ""));
+    assert!(first.assigned_client_id.is_some());
+    assert_ne!(first.assigned_client_id, second.assigned_client_id);
+    let old = Client::dial(house.address()).introduce(&connect(Version::V311, ""));
+    assert_eq!(old.reason, ReasonCode::Success);
+}
+
+/// [MQTT-3.1.3-8] In MQTT 3.1.1 a client without a name has to be content with a clean session.
+#[test]
+fn a_nameless_client_cannot_have_a_session_in_3_1_1() {
+    let house = House::open();
+    let mut client = Client::dial(house.address());
+    client.write(b"\x10\x0c\x00\x04MQTT\x04\x00\x00\x00\x00\x00");
+    assert_eq!(
+        raw_answer(&mut client),
+        (ReasonCode::ClientIdentifierNotValid, Heard::Closed)
+    );
+}
+
+/// [MQTT-3.1.2-2] An unknown protocol level is answered with return code 1.
+#[test]
+fn an_unknown_protocol_level_is_left_without_connack_with_its_code() {
+    let house = House::open();
+    let mut client = Client::dial(house.address());
+    client.write(b"\x10\x0d\x00\x04MQTT\x09\x02\x00\x00\x00\x01a");
+    assert_eq!(
+        raw_answer(&mut client),
+        (ReasonCode::UnsupportedProtocolVersion, Heard::Closed)
+    );
+}
+
+/// The answer to a CONNECT that is no MQTT 5.
+fn raw_answer(client: &mut Client) -> (ReasonCode, Heard) {
+    client.speak(Version::V311);
+    let Heard::ConnAck(connack) = client.hear() else {
+        panic!("no CONNACK")
+    };
+    (connack.reason, client.hear())
+}
+
+/// [MQTT-3.1.0-1] Nothing but CONNECT may come first.
+#[test]
+fn whoever_does_not_begin_with_connect_is_cut_off() {
+    let house = House::open();
+    for bytes in [&b"\xc0\x00"[..], b"GET / HTTP/1.1\r\n\r\n", b"\x30\x03\x00\x01a"] {
+        let mut client = Client::dial(house.address());
+        client.write(bytes);
+        assert_eq!(client.hear(), Heard::Closed);
+    }
+}
+
+/// An MQTT 5 CONNECT with a mistake in it hears which kind.
+#[test]
+fn a_malformed_connect_of_mqtt_5_is_told_so() {
+    let house = House::open();
+    let mut client = Client::dial(house.address());
+    // The reserved flag is set [MQTT-3.1.2-3].
+    client.write(b"\x10\x0e\x00\x04MQTT\x05\x03\x00\x00\x00\x00\x01a");
+    let Heard::ConnAck(connack) = client.hear() else {
+        panic!("no CONNACK")
+    };
+    assert_eq!(connack.reason, ReasonCode::MalformedPacket);
+    assert_eq!(client.hear(), Heard::Closed);
+}
+
+#[test]
+fn an_oversized_connect_is_left_without_connack_before_it_is_whole() {
+    let house = House::open();
+    let mut client = Client::dial(house.address());
+    client.write(b"\x10\xff\xff\xff\x7f\x00\x04MQTT\x05");
+    assert_eq!(client.hear_end(), Heard::Closed);
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed_in_time() {
+    let mut plan = Plan::default();
+    plan.broker.connect_timeout_secs = 1;
+    let house = plan.open();
+    let mut client = Client::dial(house.address());
+    assert_eq!(client.hear(), Heard::Closed);
+}
+
+#[test]
+fn a_wrong_password_is_left_without_connack_in_the_words_of_each_version() {
+    let house = Plan {
+        gate: Gate::with_user("lamp", "secret"),
+        ..Plan::default()
+    }
+    .open();
+    for version in [Version::V311, Version::V5] {
+        let mut login = connect(version, "lamp-1");
+        login.username = Some("lamp".into());
+        login.password = Some(b"guess".to_vec());
+        let mut client = Client::dial(house.address());
+        assert_eq!(client.introduce(&login).reason, ReasonCode::BadUserNameOrPassword);
+        assert_eq!(client.hear(), Heard::Closed);
+
+        let mut client = Client::dial(house.address());
+        assert_eq!(
+            client.introduce(&connect(version, "lamp-1")).reason,
+            ReasonCode::NotAuthorized
+        );
+
+        login.password = Some(b"secret".to_vec());
+        assert_eq!(
+            Client::dial(house.address()).introduce(&login).reason,
+            ReasonCode::Success
+        );
+    }
+}
+
+/// A will that its client may not publish itself keeps it out.
+#[test]
+fn a_forbidden_will_is_left_without_connack() {
+    let house = Plan {
+        gate: Gate::forbidding("alarm"),
+        ..Plan::default()
+    }
+    .open();
+    let mut connect = connect(Version::V5, "lamp");
+    connect.will = Some(mqtt_wire::Will {
+        topic: "alarm".into(),
+        payload: b"gone".to_vec(),
+        qos: mqtt_wire::QoS::AtMostOnce,
+        retain: false,
+        delay_secs: 0,
+        properties: Vec::new(),
+    });
+    assert_eq!(
+        Client::dial(house.address()).introduce(&connect).reason,
+        ReasonCode::NotAuthorized
+    );
+}
+
+#[test]
+fn enhanced_authentication_is_left_without_connack_with_its_code() {
+    let house = House::open();
+    let mut connect = connect(Version::V5, "lamp");
+    connect.authentication_method = Some("SCRAM-SHA-1".into());
+    assert_eq!(
+        Client::dial(house.address()).introduce(&connect).reason,
+        ReasonCode::BadAuthenticationMethod
+    );
+}
+
+#[test]
+fn there_is_room_again_when_a_connection_has_gone() {
+    let house = Plan {
+        connections_max: 2,
+        ..Plan::default()
+    }
+    .open();
+    let mut first = Client::named(house.address(), Version::V5, "a");
+    let _second = Client::named(house.address(), Version::V5, "b");
+    let mut third = Client::dial(house.address());
+    assert_eq!(
+        third.introduce(&connect(Version::V5, "c")).reason,
+        ReasonCode::ServerBusy
+    );
+    first.disconnect();
+    assert_eq!(first.hear(), Heard::Closed);
+    let _third = Client::named(house.address(), Version::V5, "c");
+}
+
+/// [MQTT-3.1.4-3] The newer connection of a client id takes the session over.
+#[test]
+fn a_second_connection_takes_the_name_over() {
+    let house = House::open();
+    let mut old = Client::named(house.address(), Version::V5, "lamp");
+    let mut new = Client::named(house.address(), Version::V5, "lamp");
+    assert_eq!(old.hear(), Heard::Disconnect(ReasonCode::SessionTakenOver));
+    assert_eq!(old.hear(), Heard::Closed);
+    new.hears_nothing();
+}
+
+/// [MQTT-3.1.2-24] Silence for one and a half times the keep alive ends the connection.
+#[test]
+fn a_silent_client_is_disconnected() {
+    let house = House::open();
+    let mut connect = connect(Version::V5, "lamp");
+    connect.keep_alive_secs = 1;
+    let since = std::time::Instant::now();
+    let mut client = Client::enter(house.address(), &connect);
+    assert_eq!(client.hear(), Heard::Disconnect(ReasonCode::KeepAliveTimeout));
+    assert!(since.elapsed() >= Duration::from_millis(1500));
+}
+
+#[test]
+fn an_operator_can_expel_a_client() {
+    let house = House::open();
+    let mut client = Client::named(house.address(), Version::V5, "lamp");
+    let lamp = mqtt_wire::ClientId::parse("lamp").unwrap();
+    house.handle().expel(lamp, ReasonCode::AdministrativeAction);
+    assert_eq!(client.hear(), Heard::Disconnect(ReasonCode::AdministrativeAction));
+    assert_eq!(client.hear(), Heard::Closed);
+}

@@ -1,0 +1,218 @@
+//! A broker on a free loopback port, with gates that a story can set.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use broker::{
+    Broker, Gates, Handle, Journal, MemoryJournal, Settings, StartError, Undrained,
+    settings::{RawBroker, RawListener, RawMqtt, RawTls},
+};
+use plugin_api::{
+    Access, Authenticate, Authorize, Decision, GateError, Link, LinkSpec, Login, Pending, Principal, Verdict,
+};
+use tokio::runtime::{self, Runtime};
+
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) journal: MemoryJournal,
+    handle: Option<Handle>,
+    runtime: Runtime,
+}
+
+/// What a story changes before the broker opens.
+pub(crate) struct Plan {
+    pub(crate) broker: RawBroker,
+    pub(crate) mqtt: RawMqtt,
+    pub(crate) tls: Option<RawTls>,
+    pub(crate) bind: String,
+    pub(crate) connections_max: u32,
+    pub(crate) gate: Gate,
+    pub(crate) journal: MemoryJournal,
+}
+
+/// Knows users by their passwords and what nobody may do; slow on request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate {
+    pub(crate) users: Option<HashMap<String, String>>,
+    pub(crate) forbidden: Arc<Mutex<Vec<String>>>,
+    pub(crate) thinks: bool,
+    pub(crate) logins: Arc<Mutex<Vec<Login>>>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            broker: RawBroker {
+                shards: 1,
+                sys_interval_secs: 0,
+                ..RawBroker::default()
+            },
+            mqtt: RawMqtt::default(),
+            tls: None,
+            bind: "127.0.0.1:0".into(),
+            connections_max: 0,
+            gate: Gate::default(),
+            journal: MemoryJournal::start().unwrap(),
+        }
+    }
+}
+
+impl House {
+    pub(crate) fn open() -> Self {
+        Plan::default().open()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.handle().addresses()[0].1
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        self.handle.as_ref().unwrap()
+    }
+
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn drain(self) -> Result<(), Undrained> {
+        self.drain_within(Duration::from_secs(10))
+    }
+
+    pub(crate) fn drain_within(mut self, deadline: Duration) -> Result<(), Undrained> {
+        let handle = self.handle.take().unwrap();
+        self.runtime.block_on(handle.drain(deadline))
+    }
+}
+
+impl Plan {
+    pub(crate) fn shards(shards: u16) -> Self {
+        let mut plan = Self::default();
+        plan.broker.shards = shards;
+        plan
+    }
+
+    pub(crate) fn open(self) -> House {
+        self.open_with(|_| {})
+    }
+
+    pub(crate) fn open_with(self, attach: impl FnOnce(&mut Broker)) -> House {
+        self.try_open_with(attach).unwrap()
+    }
+
+    pub(crate) fn try_open(self) -> Result<House, StartError> {
+        self.try_open_with(|_| {})
+    }
+
+    fn try_open_with(self, attach: impl FnOnce(&mut Broker)) -> Result<House, StartError> {
+        let (mut broker, journal, runtime) = self.prepare()?;
+        attach(&mut broker);
+        let handle = broker.open()?;
+        Ok(House {
+            journal,
+            handle: Some(handle),
+            runtime,
+        })
+    }
+
+    pub(crate) fn with_link(
+        self,
+        spec: LinkSpec,
+        link: Arc<dyn Link>,
+    ) -> (House, Arc<dyn plugin_api::Broker>) {
+        let mut door = None;
+        let house = self.open_with(|broker| door = Some(broker.attach_link(spec, link)));
+        (house, door.unwrap())
+    }
+
+    fn prepare(self) -> Result<(Broker, MemoryJournal, Runtime), StartError> {
+        let listener = RawListener {
+            name: "test".into(),
+            bind: self.bind,
+            connections_max: self.connections_max,
+            tls: self.tls,
+        };
+        let mut problems = Vec::new();
+        let settings = Settings::check(self.broker, vec![listener], self.mqtt, &mut problems);
+        assert_eq!(problems, []);
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let gate = Arc::new(self.gate);
+        let gates = Gates {
+            authenticator: Arc::clone(&gate) as _,
+            authorizer: gate,
+        };
+        let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
+        let broker = Broker::prepare(settings, gates, journal, runtime.handle().clone())?;
+        Ok((broker, self.journal, runtime))
+    }
+}
+
+impl Gate {
+    pub(crate) fn with_user(name: &str, password: &str) -> Self {
+        Self {
+            users: Some(HashMap::from([(name.into(), password.into())])),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn forbidding(text: &str) -> Self {
+        let gate = Self::default();
+        gate.forbidden.lock().unwrap().push(text.into());
+        gate
+    }
+}
+
+impl Authenticate for Gate {
+    fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>> {
+        self.logins.lock().unwrap().push(login.clone());
+        let verdict = match (&self.users, &login.username, &login.password) {
+            (None, name, _) => {
+                Verdict::Known(Arc::new(Principal::named(name.as_deref().unwrap_or("anonymous"))))
+            }
+            (Some(_), None, _) => Verdict::Silent,
+            (Some(users), Some(name), password) => {
+                let known = users.get(name).map(String::as_bytes);
+                if known.is_some() && known == password.as_ref().map(plugin_api::Secret::expose) {
+                    Verdict::Known(Arc::new(Principal::named(name)))
+                } else {
+                    Verdict::Refused(format!("wrong password for `{name}`"))
+                }
+            }
+        };
+        Box::pin(async { Ok(verdict) })
+    }
+}
+
+impl Authorize for Gate {
+    fn authorize(
+        &self,
+        _: &Arc<Principal>,
+        access: &Access,
+    ) -> Pending<'static, Result<Decision, GateError>> {
+        let text = match access {
+            Access::Publish { topic, .. } => topic.clone(),
+            Access::Subscribe { filter } => filter.to_string(),
+            _ => String::new(),
+        };
+        let forbidden = self.forbidden.lock().unwrap().contains(&text);
+        let decision = if forbidden {
+            Decision::Deny
+        } else {
+            Decision::Allow
+        };
+        let thinks = self.thinks;
+        Box::pin(async move {
+            if thinks {
+                tokio::task::yield_now().await;
+            }
+            Ok(decision)
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! Stories about the broker over real sockets, with a journal in memory.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod client;
+mod house;
+
+mod accepting;
+mod deliveries;
+mod fairness;
+mod gates;
+mod links;
+mod shards;
+mod shutdown;
+mod tls;

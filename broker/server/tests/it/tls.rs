@@ -1,0 +1,250 @@
+//! TLS and mutual TLS, with certificates made for the story.
+
+use std::{fs, net::TcpStream, path::PathBuf, sync::Arc};
+
+use broker::settings::{ClientCertificate, RawTls};
+use mqtt_wire::{QoS, ReasonCode, Version};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use tempfile::TempDir;
+
+use crate::{
+    client::{Client, Heard, SOON, connect},
+    house::{Gate, House, Plan},
+};
+
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+struct Identity {
+    certificate: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "an authority");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self {
+            issuer,
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    fn identify(&self, name: &str) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity {
+            certificate: certificate.der().clone(),
+            key,
+        }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn tls(&self, client_certificate: ClientCertificate) -> RawTls {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "broker");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let asked = client_certificate != ClientCertificate::None;
+        RawTls {
+            certificate: self.file("server.pem", &certificate.pem()),
+            key: self.file("server.key", &key.serialize_pem()),
+            client_ca: asked.then(|| self.file("ca.pem", &self.issuer.pem())),
+            client_certificate,
+        }
+    }
+
+    fn dial(&self, house: &House, identity: Option<Identity>) -> Client {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(Identity { certificate, key }) => {
+                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+                builder.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+        };
+        config.alpn_protocols = vec![b"x-amzn-mqtt-ca".to_vec()];
+        let socket = TcpStream::connect(house.address()).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        Client::over(Box::new(StreamOwned::new(session, socket)))
+    }
+}
+
+#[test]
+fn messages_pass_through_tls_and_large_ones_too() {
+    let authority = Authority::new();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::None)),
+        ..Plan::shards(2)
+    }
+    .open();
+    let mut lamp = authority.dial(&house, None);
+    assert_eq!(
+        lamp.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+    lamp.subscribe("t", QoS::AtMostOnce);
+    let mut switch = authority.dial(&house, None);
+    assert_eq!(
+        switch.introduce(&connect(Version::V311, "switch")).reason,
+        ReasonCode::Success
+    );
+    let large = "x".repeat(500_000);
+    for payload in ["on", &large, "off"] {
+        switch.publish("t", payload, QoS::AtMostOnce, 0);
+        assert_eq!(lamp.message().payload, payload);
+    }
+    drop(lamp);
+    switch.disconnect();
+    assert_eq!(switch.hear(), Heard::Closed);
+}
+
+#[test]
+fn the_gates_see_the_certificate_that_a_client_has_shown() {
+    let authority = Authority::new();
+    let gate = Gate::default();
+    let logins = gate.logins.clone();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::Required)),
+        gate,
+        ..Plan::default()
+    }
+    .open();
+    let identity = authority.identify("lamp");
+    let shown = identity.certificate.to_vec();
+    let mut lamp = authority.dial(&house, Some(identity));
+    assert_eq!(
+        lamp.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+    assert_eq!(logins.lock().unwrap()[0].certificate, Some(shown));
+}
+
+#[test]
+fn where_a_certificate_is_required_nobody_gets_in_without_one() {
+    let authority = Authority::new();
+    let gate = Gate::default();
+    let logins = gate.logins.clone();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::Required)),
+        gate,
+        ..Plan::default()
+    }
+    .open();
+    assert!(
+        authority
+            .dial(&house, None)
+            .is_left_without_connack(&connect(Version::V5, "lamp"))
+    );
+    let stranger = Authority::new().identify("lamp");
+    assert!(
+        authority
+            .dial(&house, Some(stranger))
+            .is_left_without_connack(&connect(Version::V5, "lamp"))
+    );
+    assert!(logins.lock().unwrap().is_empty());
+}
+
+#[test]
+fn where_a_certificate_is_optional_one_gets_in_without() {
+    let authority = Authority::new();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::Optional)),
+        ..Plan::default()
+    }
+    .open();
+    let mut lamp = authority.dial(&house, None);
+    assert_eq!(
+        lamp.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+}
+
+#[test]
+fn a_peer_that_does_not_speak_tls_harms_nobody() {
+    let authority = Authority::new();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::None)),
+        ..Plan::default()
+    }
+    .open();
+    let mut plain = Client::dial(house.address());
+    assert!(plain.is_left_without_connack(&connect(Version::V311, "plain")));
+    let mut lamp = authority.dial(&house, None);
+    assert_eq!(
+        lamp.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+}
+
+#[test]
+fn files_that_do_not_fit_are_named_with_their_key() {
+    let authority = Authority::new();
+    let right = authority.tls(ClientCertificate::Required);
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    let wrong: [(&str, &str, RawTls); 4] = [
+        (
+            "tls.certificate",
+            "cannot be read",
+            RawTls {
+                certificate: "/nowhere/server.pem".into(),
+                ..right.clone()
+            },
+        ),
+        (
+            "tls.certificate",
+            "no certificate in this file",
+            RawTls {
+                certificate: right.key.clone(),
+                ..right.clone()
+            },
+        ),
+        (
+            "tls.key",
+            "does not belong",
+            RawTls {
+                key: authority.file("other.key", &other),
+                ..right.clone()
+            },
+        ),
+        (
+            "tls.client_ca",
+            "no certificate",
+            RawTls {
+                client_ca: Some(right.key.clone()),
+                ..right
+            },
+        ),
+    ];
+    for (key, why, tls) in wrong {
+        let error = Plan {
+            tls: Some(tls),
+            ..Plan::default()
+        }
+        .try_open()
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains(key) && error.contains(why) && !error.contains('\n'),
+            "{error}"
+        );
+    }
+}
