@@ -14,7 +14,7 @@ impl Packet<'_> {
     /// the nearest return code.
     ///
     /// # Errors
-    /// The packet is too large, does not exist in this version, or is one that [`decode`](crate::decode)
+    /// The packet is too large, does not exist in this version, or is one that [`decode`](crate::decode())
     /// would refuse.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if let Packet::Publish(publish) = self {

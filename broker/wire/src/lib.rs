@@ -4,7 +4,7 @@
 //!   [`Property`] and [`Properties`]. Each is checked when it is made and right from then on.
 //! * Packets: [`Packet`], one model for both versions. Everything is owned but [`Publish`], which borrows from
 //!   the buffer it was read from.
-//! * Bytes to packets: [`decode`] for what clients send, [`decode_from_server`] for what servers send,
+//! * Bytes to packets: [`decode()`] for what clients send, [`decode_from_server`] for what servers send,
 //!   [`frame_len`] to know how many bytes to wait for. What is wrong is a [`DecodeError`] with the clause and
 //!   the reason code to answer with.
 //! * Packets to bytes: [`Packet::encode`] and, for the way of a message, [`Publish::encode`]. Nothing is
