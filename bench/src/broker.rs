@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -162,10 +162,11 @@ impl Broker {
             }
         };
         let Launch {
-            mut command,
+            command,
             address,
             http,
         } = launch;
+        let mut command = ended_with_us(command);
         let output = File::create(folder.path().join("output"))?;
         command
             .stdin(Stdio::null())
@@ -196,6 +197,16 @@ impl Broker {
         }
     }
 
+    /// Blames the process for the error if it has ended.
+    pub(crate) fn explain<T>(&mut self, error: anyhow::Error) -> Result<T> {
+        // A process that just broke its connections may need a moment to be gone.
+        std::thread::sleep(Duration::from_millis(200));
+        match self.check_alive() {
+            Ok(()) => Err(error),
+            Err(ended) => Err(error.context(ended)),
+        }
+    }
+
     /// The end of what it printed.
     fn last_words(&self) -> String {
         let path = self
@@ -223,6 +234,20 @@ impl Drop for Broker {
             let _ = started.child.wait();
         }
     }
+}
+
+/// Has the kernel end the process when this one ends, however it does; util-linux brings the program for it.
+fn ended_with_us(command: Command) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !setpriv.exists() {
+        return command;
+    }
+    let mut bound = Command::new(setpriv);
+    bound
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    bound
 }
 
 fn relay_launch() -> Result<Launch> {

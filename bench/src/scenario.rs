@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use crate::broker::{Broker, Programs, Target, Wishes};
 use crate::client::Speech;
+use crate::load::TrafficPlan;
 use crate::report::Outcome;
 use crate::settings::{Settings, Version};
+use crate::traffic;
 
 mod connect;
 mod durable;
@@ -174,6 +176,16 @@ impl Bout<'_> {
     /// Starts the broker; `durable` keeps its data on disk.
     pub(crate) fn start_with(&self, durable: bool) -> Result<Broker> {
         Broker::start(self.target, self.programs, self.wishes(durable))
+    }
+
+    /// Puts the load on the broker.
+    ///
+    /// # Errors
+    /// As [`traffic::run`]; when the broker has ended meanwhile, what it printed.
+    pub(crate) fn measure(&self, mut broker: Broker, plan: &TrafficPlan) -> Result<Outcome> {
+        let measured = traffic::run(broker.address, broker.process, plan);
+        let measured = measured.or_else(|error| broker.explain(error))?;
+        Ok(Outcome::of_traffic(plan, measured))
     }
 
     pub(crate) const fn wishes(&self, durable: bool) -> Wishes {

@@ -5,7 +5,6 @@ use anyhow::Result;
 use super::{Bout, Uses, p2p};
 use crate::load::Load;
 use crate::report::Outcome;
-use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     qos: false,
@@ -19,8 +18,5 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     load.clean_receivers = false;
     p2p::add_pairs(&mut load, bout.settings.pairs);
     let plan = load.plan();
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }

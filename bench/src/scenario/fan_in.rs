@@ -5,7 +5,6 @@ use anyhow::Result;
 use super::{Bout, Uses};
 use crate::load::Load;
 use crate::report::Outcome;
-use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     default_count: 100,
@@ -21,8 +20,5 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
         load.publisher(0, vec![format!("bench/in/{publisher:06}")], 1);
     }
     let plan = load.plan();
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }

@@ -5,7 +5,6 @@ use anyhow::Result;
 use super::{Bout, Uses};
 use crate::load::Load;
 use crate::report::Outcome;
-use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     default_count: 1_000,
@@ -40,10 +39,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
         );
     }
     let plan = load.plan();
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }
 
 /// Numbers without a pattern, the same in every run (xorshift).

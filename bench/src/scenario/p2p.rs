@@ -5,17 +5,13 @@ use anyhow::Result;
 use super::Bout;
 use crate::load::Load;
 use crate::report::Outcome;
-use crate::traffic;
 
 pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let broker = bout.start()?;
     let mut load = Load::new(bout);
     add_pairs(&mut load, bout.settings.pairs);
     let plan = load.plan();
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }
 
 pub(super) fn add_pairs(load: &mut Load<'_>, pairs: u32) {

@@ -5,7 +5,6 @@ use anyhow::Result;
 use super::{Bout, Uses, p2p};
 use crate::load::{Load, Pace};
 use crate::report::Outcome;
-use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     window: false,
@@ -19,8 +18,5 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let mut plan = load.plan();
     plan.pace = Pace::PerSecond(bout.settings.rate);
     plan.measures_latency = true;
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }

@@ -6,7 +6,6 @@ use super::{Bout, Uses};
 use crate::load::Load;
 use crate::report::Outcome;
 use crate::settings::Version;
-use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     default_count: 50,
@@ -23,8 +22,5 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
         load.publisher(0, vec![format!("shared/{publisher:04}")], 1);
     }
     let plan = load.plan();
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }

@@ -7,7 +7,6 @@ use super::{Bout, Uses, p2p};
 use crate::load::Load;
 use crate::report::Outcome;
 use crate::settings::Version;
-use crate::traffic;
 
 pub(super) const USES: Uses = Uses {
     version: Some(Version::V5),
@@ -29,8 +28,5 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     }
     p2p::add_pairs(&mut load, bout.settings.pairs);
     let plan = load.plan();
-    Ok(Outcome::of_traffic(
-        &plan,
-        traffic::run(broker.address, broker.process, &plan)?,
-    ))
+    bout.measure(broker, &plan)
 }
