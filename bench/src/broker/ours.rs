@@ -59,7 +59,9 @@ fn beside_this_program() -> PathBuf {
 fn configuration(durable: bool) -> String {
     let durability = if durable { "fsync" } else { "memory" };
     format!(
-        "[auth]\n\
+        "[log]\n\
+         level = \"off\"\n\
+         [auth]\n\
          anonymous = \"loopback\"\n\
          authorize = \"allow_all_on_loopback\"\n\
          [broker]\n\
