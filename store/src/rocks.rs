@@ -1,0 +1,298 @@
+//! The engine over RocksDB: one column family per keyspace, one write batch per group.
+
+pub(crate) mod crc32c;
+pub(crate) mod files;
+mod log;
+mod manifest;
+mod open;
+mod options;
+mod rebuild;
+mod salvage;
+mod seal;
+mod tolerant;
+mod verify;
+mod wal;
+
+use std::fs::File;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{ColumnFamily, DB, DBRawIterator, Error, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
+
+use crate::batch::{Batch, Record, Records, push_record};
+use crate::engine::{Direction, Engine, KeyRange, View, Visit};
+use crate::error::{CommitError, OpenError, ReadError};
+use crate::keyspace::{Keyspace, KeyspaceId};
+use crate::options::Options;
+use crate::quarantine::{Quarantine, SetAside};
+
+/// Where the engine's files are, in the data folder.
+pub(crate) const FOLDER: &str = "db";
+
+pub(crate) struct Rocks {
+    // The order of the fields is the order of their end: the verifier uses the database, the lock covers it.
+    verifier: Option<verify::Verifier>,
+    database: Arc<Database>,
+    _lock: File,
+}
+
+/// An open database and what is known about it.
+struct Database {
+    db: DB,
+    spaces: Vec<Space>,
+    quarantine: Quarantine,
+    suspect: seal::Suspect,
+}
+
+/// A keyspace as the engine knows it.
+struct Space {
+    name: &'static str,
+    /// Its number in the engine's logs.
+    family: u32,
+}
+
+impl Rocks {
+    pub(crate) fn open(path: &Path, options: &Options, keyspaces: &[Keyspace]) -> Result<Self, OpenError> {
+        let (database, lock, verified) = open::open(path, options, keyspaces)?;
+        let database = Arc::new(database);
+        let verifier = if verified {
+            None
+        } else {
+            Some(verify::Verifier::start(&database).map_err(OpenError::io(path))?)
+        };
+        Ok(Self {
+            verifier,
+            database,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Rocks {
+    fn drop(&mut self) {
+        drop(self.verifier.take());
+    }
+}
+
+impl View for Rocks {
+    fn read(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.database.read(keyspace, key, &ReadOptions::default())
+    }
+
+    fn walk(
+        &self,
+        keyspace: KeyspaceId,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        self.database
+            .walk(keyspace, range, direction, visit, ReadOptions::default())
+    }
+}
+
+impl Engine for Rocks {
+    fn write(&self, group: &[&Batch], sync: bool) -> Result<(), CommitError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        let batch = WriteBatch::from_data(&self.database.encode(group));
+        self.database
+            .db
+            .write_opt(batch, &options)
+            .map_err(|error| self.database.write_failed(error))
+    }
+
+    fn sync(&self) -> Result<(), CommitError> {
+        self.database
+            .db
+            .flush_wal(true)
+            .map_err(|error| self.database.write_failed(error))
+    }
+
+    fn freeze(&self) -> Box<dyn View + '_> {
+        Box::new(Frozen {
+            database: &self.database,
+            snapshot: self.database.db.snapshot(),
+        })
+    }
+
+    fn set_aside(&self) -> Vec<SetAside> {
+        self.database.quarantine.found()
+    }
+}
+
+/// The database as it was.
+struct Frozen<'a> {
+    database: &'a Database,
+    snapshot: rocksdb::Snapshot<'a>,
+}
+
+impl Frozen<'_> {
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        options
+    }
+}
+
+impl View for Frozen<'_> {
+    fn read(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.database.read(keyspace, key, &self.options())
+    }
+
+    fn walk(
+        &self,
+        keyspace: KeyspaceId,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        self.database
+            .walk(keyspace, range, direction, visit, self.options())
+    }
+}
+
+impl Database {
+    fn space(&self, keyspace: KeyspaceId) -> Result<(&Space, &ColumnFamily), ReadError> {
+        let found = self.spaces.get(keyspace.index());
+        let found = found.and_then(|space| Some((space, self.db.cf_handle(space.name)?)));
+        found.ok_or(ReadError::UnknownKeyspace(keyspace.index()))
+    }
+
+    fn read(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        options: &ReadOptions,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let (space, family) = self.space(keyspace)?;
+        self.db
+            .get_cf_opt(family, key, options)
+            .map_err(|error| self.read_failed(space.name, error))
+    }
+
+    fn walk(
+        &self,
+        keyspace: KeyspaceId,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: Visit<'_>,
+        mut options: ReadOptions,
+    ) -> Result<(), ReadError> {
+        let (space, family) = self.space(keyspace)?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        // The engine's lower bound is inclusive and its upper bound exclusive; the key right after one is the key
+        // with a zero behind it.
+        match range.from {
+            Bound::Included(key) => options.set_iterate_lower_bound(key),
+            Bound::Excluded(key) => options.set_iterate_lower_bound(after(key)),
+            Bound::Unbounded => (),
+        }
+        match range.to {
+            Bound::Included(key) => options.set_iterate_upper_bound(after(key)),
+            Bound::Excluded(key) => options.set_iterate_upper_bound(key),
+            Bound::Unbounded => (),
+        }
+        let mut entries = self.db.raw_iterator_cf_opt(family, options);
+        visit_all(&mut entries, direction, visit);
+        entries
+            .status()
+            .map_err(|error| self.read_failed(space.name, error))
+    }
+
+    /// A group as the engine's write batch: a header, then all records with the numbers of their column families.
+    fn encode(&self, group: &[&Batch]) -> Vec<u8> {
+        let bytes: usize = group.iter().map(|batch| batch.len_bytes()).sum();
+        let count = group
+            .iter()
+            .fold(0_u32, |count, batch| count.saturating_add(batch.count()));
+        let mut encoded = Vec::with_capacity(wal::GROUP_HEADER + bytes);
+        encoded.extend_from_slice(&[0; 8]);
+        encoded.extend_from_slice(&count.to_le_bytes());
+        for Record { map, change } in group.iter().flat_map(|batch| Records::new(batch.as_records())) {
+            if let Some(space) = self.spaces.get(map as usize) {
+                push_record(
+                    &mut encoded,
+                    Record {
+                        map: space.family,
+                        change,
+                    },
+                );
+            }
+        }
+        encoded
+    }
+
+    fn write_failed(&self, error: Error) -> CommitError {
+        if is_full(&error) {
+            return CommitError::Full;
+        }
+        self.note_damage("all keyspaces", &error);
+        CommitError::Failed(error.into_string())
+    }
+
+    fn read_failed(&self, keyspace: &str, error: Error) -> ReadError {
+        match self.note_damage(keyspace, &error) {
+            Some(file) => ReadError::Damaged {
+                keyspace: keyspace.to_owned(),
+                file,
+                reason: error.into_string(),
+            },
+            None => ReadError::Failed(error.into_string()),
+        }
+    }
+
+    /// Puts a damaged file on the list, so that it is seen now and set aside at the next start.
+    fn note_damage(&self, keyspace: &str, error: &Error) -> Option<String> {
+        if error.kind() != ErrorKind::Corruption {
+            return None;
+        }
+        let message = error.as_ref();
+        let file = files::table_in(message).map_or_else(|| FOLDER.to_owned(), table_name);
+        self.quarantine.add(SetAside {
+            file: file.clone(),
+            reason: format!("{message}; it is set aside at the next start"),
+            may_have_held: keyspace.to_owned(),
+        });
+        self.suspect.note();
+        Some(file)
+    }
+}
+
+fn visit_all(entries: &mut DBRawIterator<'_>, direction: Direction, visit: Visit<'_>) {
+    match direction {
+        Direction::Ascending => entries.seek_to_first(),
+        Direction::Descending => entries.seek_to_last(),
+    }
+    while let Some((key, value)) = entries.item() {
+        if visit(key, value) == ControlFlow::Break(()) {
+            return;
+        }
+        match direction {
+            Direction::Ascending => entries.next(),
+            Direction::Descending => entries.prev(),
+        }
+    }
+}
+
+/// The smallest key that is greater.
+fn after(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
+
+/// A table file as it is called in reports.
+fn table_name(table: u64) -> String {
+    format!("{FOLDER}/{}", files::table(table))
+}
+
+/// The engine has no code of its own for this in what the binding hands out; the system's word is part of the text.
+fn is_full(error: &Error) -> bool {
+    let message = error.as_ref();
+    message.contains("No space left on device") || message.contains("Disk quota exceeded")
+}

@@ -1,0 +1,72 @@
+//! A full disk: commits are refused, reads go on, and commits work again once there is room.
+//!
+//! Needs a file system of a known small size, which only root can mount; without root the story is not told.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use store::{Batch, CommitError, Durability, Store};
+
+use crate::support::{Dice, TWINS, entries, folder, get, open, put};
+
+/// Unmounts at its end.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    fn mount(path: &'a Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(path);
+        mount
+            .output()
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self(path))
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        Command::new("umount").arg(self.0).status().unwrap();
+    }
+}
+
+fn commit(store: &Store, number: u32) -> Result<(), CommitError> {
+    let mut dice = Dice::seeded(u64::from(number));
+    let incompressible: Vec<u8> = (0..10_000).map(|_| dice.below(256) as u8).collect();
+    let mut batch = Batch::new();
+    batch.put(TWINS, &number.to_be_bytes(), &incompressible);
+    store.commit_blocking(batch, Durability::Fsync)
+}
+
+#[test]
+fn a_full_disk_refuses_commits_until_there_is_room() {
+    let folder = folder();
+    let Some(_small) = Small::mount(folder.path()) else {
+        println!("not told: mounting a small file system needs root");
+        return;
+    };
+    let data = folder.path().join("data");
+    let store = open(&data);
+    put(&store, TWINS, "before", "x");
+    let ballast = folder.path().join("ballast");
+    fs::write(&ballast, vec![1; 12 << 20]).unwrap();
+    let refused = (0..10_000).find_map(|number| commit(&store, number).err().map(|error| (number, error)));
+    let (number, error) = refused.unwrap();
+    assert_eq!(error, CommitError::Full);
+    assert_eq!(commit(&store, number), Err(CommitError::Full));
+    assert_eq!(get(&store, TWINS, "before"), Some("x".into()));
+    assert_eq!(entries(&store, TWINS).len(), number as usize + 1);
+    fs::remove_file(ballast).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let started = Instant::now();
+    while let Err(error) = commit(&store, number) {
+        assert_eq!(error, CommitError::Full);
+        assert!(Instant::now() < deadline, "still full");
+        thread::yield_now();
+    }
+    println!("commits work again {:?} after there was room", started.elapsed());
+    drop(store);
+    assert_eq!(entries(&open(&data), TWINS).len(), number as usize + 2);
+}

@@ -1,0 +1,15 @@
+//! Stories about the store, through its public door.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may panic, and prints its seeds"
+)]
+
+mod contract;
+mod damage;
+mod folder;
+mod full;
+mod kill;
+mod model;
+mod support;
