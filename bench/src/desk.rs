@@ -267,5 +267,4 @@ impl Desk {
 }
 
 #[cfg(test)]
-#[path = "desk/tests.rs"]
 mod tests;

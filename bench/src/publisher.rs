@@ -298,5 +298,4 @@ fn put_frame(plan: &PublisherPlan, topic: &str, out: &mut Vec<u8>) -> Result<()>
 }
 
 #[cfg(test)]
-#[path = "publisher/tests.rs"]
 mod tests;
