@@ -84,8 +84,9 @@ fn links_between_documents_resolve() {
 }
 
 #[test]
-fn paths_named_in_documents_exist() {
+fn places_named_in_documents_exist() {
     expect_none(docs::check_paths(&house()));
+    expect_none(docs::check_places(&house()));
 }
 
 /// Nothing fails because of a number; the list is there to be noticed.

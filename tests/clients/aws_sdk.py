@@ -1,11 +1,15 @@
 """The AWS IoT Device SDK v2 for Python, unmodified, over mutual TLS: classic and named shadows, both of its clients."""
 
+import http.client
+import json
 import os
 import queue
+import ssl
 import sys
 from concurrent.futures import Future
 
-from awscrt import mqtt, mqtt5, mqtt_request_response
+from awscrt import mqtt, mqtt_request_response
+from awscrt.exceptions import AwsCrtError
 from awscrt.mqtt_request_response import SubscriptionStatusEventType
 from awsiot import ServiceStreamOptions, V2ServiceException, iotshadow
 from awsiot import mqtt5_client_builder, mqtt_connection_builder
@@ -199,6 +203,46 @@ def whole_life_of_a_shadow(client):
     assert events[-1][1].version > version + 2, "a shadow that was deleted goes on counting"
 
 
+def other_things_are_out_of_reach():
+    """The certificate names the device; the shadows of others stay closed to it."""
+    connection = mqtt_connection_builder.mtls_from_path(**files(), clean_session=True, keep_alive_secs=30)
+    connection.connect().result(WAIT)
+    topic = f"$aws/things/not-{THING}/shadow/get/accepted"
+    future, _ = connection.subscribe(topic, mqtt.QoS.AT_LEAST_ONCE, lambda **_: None)
+    try:
+        granted = future.result(WAIT)["qos"]
+    except AwsCrtError:
+        granted = None
+    assert granted is None, f"{topic} was granted with {granted}"
+    connection.disconnect().result(WAIT)
+
+
+def shadow_over_https():
+    """The data plane's HTTP calls, with the same certificate."""
+    context = ssl.create_default_context(cafile=f"{CERTS}/ca.pem")
+    context.load_cert_chain(f"{CERTS}/{THING}.pem", f"{CERTS}/{THING}.key")
+
+    def call(method, path, body=None):
+        port = int(os.environ["TWINMQ_HTTPS"].rsplit(":", 1)[1])
+        connection = http.client.HTTPSConnection(HOST, port, context=context, timeout=WAIT)
+        connection.request(method, path, json.dumps(body) if body else None)
+        response = connection.getresponse()
+        return response, json.loads(response.read())
+
+    response, document = call("POST", f"/things/{THING}/shadow?name=https", {"state": {"desired": {"on": True}}})
+    assert (response.status, document["state"]) == (200, {"desired": {"on": True}}), (response.status, document)
+    response, document = call("GET", f"/things/{THING}/shadow?name=https")
+    assert (response.status, document["state"]["delta"]) == (200, {"on": True}), (response.status, document)
+    response, listed = call("GET", f"/api/things/shadow/ListNamedShadowsForThing/{THING}")
+    assert response.status == 200 and "https" in listed["results"], listed
+    response, _ = call("DELETE", f"/things/{THING}/shadow?name=https")
+    assert response.status == 200
+    response, error = call("GET", f"/things/{THING}/shadow?name=https")
+    assert (response.status, response.headers["x-amzn-errortype"]) == (404, "ResourceNotFoundException"), error
+    response, _ = call("GET", f"/things/not-{THING}/shadow")
+    assert response.status == 403, response.status
+
+
 def main():
     wanted = sys.argv[1:]
     for make in (FirstClient, SecondClient):
@@ -210,6 +254,10 @@ def main():
             whole_life_of_a_shadow(client)
             client.close()
             print(f"ok aws {title}", flush=True)
+    for story in (other_things_are_out_of_reach, shadow_over_https):
+        if not wanted or story.__name__ in wanted:
+            story()
+            print(f"ok aws {story.__name__}", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,14 +27,14 @@ def make_certificates(folder):
 
 
 class Broker:
-    """A running broker. Use it in `with`: it is ended by its own process id, whatever happens."""
+    """A running broker on free ports. Use it in `with`: it is ended by its own process id, whatever happens."""
 
-    def __init__(self, folder, config, *options):
+    def __init__(self, folder, config, listeners=("mqtt", "http")):
         self.log = Path(folder) / "broker.log"
         command = [binary(), "serve", "--config", config, "--data", Path(folder) / "data"]
-        for listener in ("--mqtt", "--http"):
-            command += [listener, "127.0.0.1:0"]
-        self.command = [str(part) for part in [*command, *options]]
+        for listener in listeners:
+            command += [f"--{listener}", "127.0.0.1:0"]
+        self.command = [str(part) for part in command]
         self.process, self.ready = None, {}
 
     def __enter__(self):

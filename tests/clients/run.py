@@ -2,6 +2,7 @@
 """Runs every client script against one broker, and the README's walk-through against another."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,9 +43,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="twinmq-clients-") as folder:
         certs = Path(folder) / "certs"
         broker.make_certificates(certs)
-        options = ["--mqtts", "127.0.0.1:0"]
-        with broker.Broker(folder, HERE / "broker.toml", *options) as running:
-            addresses = {f"TWINMQ_{name.upper()}": running.ready[name] for name in ("mqtt", "mqtts", "http")}
+        for name in ("broker.toml", "broker.acl"):
+            shutil.copy(HERE / name, folder)
+        listeners = ("mqtt", "mqtts", "http", "https")
+        with broker.Broker(folder, Path(folder) / "broker.toml", listeners) as running:
+            addresses = {f"TWINMQ_{name.upper()}": running.ready[name] for name in listeners}
             environment = {**os.environ, **addresses, "TWINMQ_CERTS": str(certs), "TWINMQ_DEVICE": broker.DEVICE}
             failed = [title for title in wanted if not run(title, SCRIPTS[title], environment)]
             if failed:

@@ -1,5 +1,6 @@
 //! Documents that stay true: links resolve, and the paths they name exist.
 
+use super::lex;
 use super::tree::{File, Tree};
 
 /// Documents whose code spans with a `/` and a known ending are paths of this tree.
@@ -46,6 +47,37 @@ pub(crate) fn check_paths(tree: &Tree) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Refuses places in the maps, told as `name` in `path`, where the name is not found.
+pub(crate) fn check_places(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| MAPS.contains(&file.path.as_str()))
+    {
+        for (at, line) in prose(file) {
+            let lost = places(line).filter(|(name, path)| {
+                tree.file(path)
+                    .is_some_and(|named| !lex::tokens(&named.text).any(|token| token == *name))
+            });
+            complaints
+                .extend(lost.map(|(name, path)| format!("{}:{at}: there is no {name} in {path}", file.path)));
+        }
+    }
+    complaints
+}
+
+/// The pairs of a line that are told as `name` in `path`.
+fn places(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split("` in `")
+        .zip(line.split("` in `").skip(1))
+        .filter_map(|(before, after)| {
+            let name = before.rsplit('`').next()?;
+            let path = after.split('`').next()?;
+            is_path(path).then_some((name, path))
+        })
 }
 
 fn is_path(span: &str) -> bool {
@@ -150,4 +182,16 @@ fn a_path_that_leads_nowhere_is_named() {
         ("src/main.rs", ""),
     ]);
     assert_eq!(check_paths(&tree).len(), 1);
+}
+
+#[test]
+fn a_place_that_moved_is_named() {
+    let text =
+        "First `step` in `src/shard.rs`, then `gone` in `src/shard.rs` and `step` in `src/other.rs`.\n";
+    let tree = Tree::of(&[
+        ("docs/ARCHITECTURE.md", text),
+        ("src/shard.rs", "fn step() {}"),
+        ("src/other.rs", ""),
+    ]);
+    assert_eq!(check_places(&tree).len(), 2);
 }
