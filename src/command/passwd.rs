@@ -1,0 +1,58 @@
+//! `twinmq passwd`: users of a password file.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use plugin_api::Secret;
+use plugin_auth::password_file::{remove_user, set_user};
+
+use crate::Failure;
+
+#[derive(Debug, Args)]
+pub(super) struct PasswdArgs {
+    /// The password file; made if it is not there.
+    file: PathBuf,
+    /// The user.
+    name: String,
+    /// Remove the user instead.
+    #[arg(long)]
+    delete: bool,
+}
+
+pub(super) fn run(args: &PasswdArgs) -> Result<(), Failure> {
+    let refused = |error: plugin_auth::AuthError| Failure::Place(error.to_string());
+    if args.delete {
+        let line = match remove_user(&args.file, &args.name).map_err(refused)? {
+            true => "removed",
+            false => {
+                return Err(Failure::Place(format!(
+                    "{} has no user {}",
+                    args.file.display(),
+                    args.name
+                )));
+            }
+        };
+        return super::say(line);
+    }
+    let password = read_password()?;
+    let line = if set_user(&args.file, &args.name, &password).map_err(refused)? {
+        "changed"
+    } else {
+        "added"
+    };
+    super::say(line)
+}
+
+/// The first line of standard input.
+fn read_password() -> Result<Secret, Failure> {
+    if std::io::stdin().is_terminal() {
+        super::say("password (it is shown as you type; pipe it in to hide it):")?;
+    }
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .context("cannot read the password from standard input")?;
+    let password = line.trim_end_matches(['\n', '\r']);
+    Ok(Secret::new(password.as_bytes().to_vec()))
+}

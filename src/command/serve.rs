@@ -1,0 +1,61 @@
+//! `twinmq serve`: the house runs until it is told to stop.
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    Failure,
+    app::App,
+    settings::{Log, LogFormat, Settings},
+};
+
+/// Runs the house in this process.
+pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+    start_logging(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("slow")
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    // Before anything starts, so that no signal is lost.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    raise_open_files_limit();
+    if settings.broker.listeners.is_empty() && settings.http.is_empty() {
+        tracing::warn!("no [[listener]] and no [[http]]: nobody can connect; see config/README.md");
+    }
+    let app = App::start(settings).await?;
+    super::say(&app.ready_line())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping in order"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping in order"),
+    }
+    app.stop().await.map_err(Failure::from)
+}
+
+fn start_logging(log: &Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let set = match log.format {
+        LogFormat::Text => lines
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    debug_assert!(set.is_ok(), "a process starts logging once");
+}
+
+/// Connections are files: as many as the system allows.
+fn raise_open_files_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::info!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
+}

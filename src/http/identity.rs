@@ -1,0 +1,188 @@
+//! Who is asking over HTTP: Basic credentials, a client certificate, or on a development machine nobody in particular.
+//!
+//! AWS signatures are not verified: an `AWS4-HMAC-SHA256` header says nothing here, and the principal comes from the rest.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    middleware::Next,
+    response::Response,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use plugin_api::{Authenticate, Login, Secret, Transport, Verdict};
+
+use super::problem;
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) remote: SocketAddr,
+    /// Whether the listener is bound to a loopback address.
+    pub(crate) loopback: bool,
+    /// The certificate it showed, verified by TLS.
+    pub(crate) certificate: Option<Vec<u8>>,
+}
+
+/// Finds out who asks, and lets the request on with that principal, or answers 401.
+pub(super) async fn identify(
+    State(gates): State<Arc<dyn Authenticate>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let credentials = match basic(request.headers()) {
+        Ok(credentials) => credentials,
+        Err(fault) => return problem(StatusCode::BAD_REQUEST, fault),
+    };
+    let bare = credentials.is_none() && peer.certificate.is_none();
+    if bare && !is_local(request.headers()) {
+        let detail = "without credentials only requests to and from localhost are served (Host and Origin are checked)";
+        return problem(StatusCode::FORBIDDEN, detail);
+    }
+    let mut login = Login::from_peer(Transport::Http, peer.remote);
+    login.loopback = peer.loopback;
+    login.certificate = peer.certificate;
+    if let Some((name, password)) = credentials {
+        login.username = Some(name);
+        login.password = Some(password);
+    }
+    match gates.authenticate(login).await {
+        Ok(Verdict::Known(principal)) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Ok(Verdict::Refused(why)) => {
+            tracing::info!(peer = %peer.remote, why, "an HTTP request was refused");
+            unauthorized()
+        }
+        Ok(Verdict::Silent) => unauthorized(),
+        Err(error) => {
+            tracing::warn!(peer = %peer.remote, %error, "a gate could not decide about an HTTP request");
+            problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "credentials cannot be checked at present; try again later",
+            )
+        }
+    }
+}
+
+fn unauthorized() -> Response {
+    let mut response = problem(
+        StatusCode::UNAUTHORIZED,
+        "valid credentials are needed: Basic, or a client certificate",
+    );
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Basic realm=\"twinmq\""),
+    );
+    response
+}
+
+/// The user name and password of a Basic header, if there is one.
+fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, &'static str> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+        return Err("the Authorization header cannot be read");
+    };
+    if scheme.eq_ignore_ascii_case("AWS4-HMAC-SHA256") {
+        return Ok(None);
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err("only Basic is understood in the Authorization header");
+    }
+    let decoded = STANDARD
+        .decode(rest.trim())
+        .map_err(|_| "the Basic credentials are not base64")?;
+    let colon = decoded
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or("the Basic credentials have no colon")?;
+    let (name, password) = decoded.split_at(colon);
+    let name = String::from_utf8(name.to_vec()).map_err(|_| "the user name is not UTF-8")?;
+    Ok(Some((
+        name,
+        Secret::new(password.get(1..).unwrap_or_default().to_vec()),
+    )))
+}
+
+/// Whether a request names this machine as its host, and came from no other site: a page elsewhere that makes a browser
+/// ask us, also by a name that it lets point here, must not speak for whoever sits at the browser.
+fn is_local(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|origin| origin.to_str().unwrap_or_default());
+    let local_origin = |origin: &str| {
+        origin
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| uri.host().map(is_this_machine))
+            .unwrap_or(false)
+    };
+    host.is_some_and(|host| is_this_machine(without_port(host))) && origin.is_none_or(local_origin)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn is_this_machine(name: &str) -> bool {
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).expect("a value")))
+            .collect()
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for host in ["localhost:8080", "127.0.0.1", "[::1]:8080", "127.1.2.3:1"] {
+            assert!(is_local(&headers(&[(header::HOST, host)])), "{host}");
+        }
+        for host in ["example.org", "localhost.example.org:8080", "10.0.0.1:8080", ""] {
+            assert!(!is_local(&headers(&[(header::HOST, host)])), "{host}");
+        }
+        assert!(!is_local(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn another_sites_origin_is_not_local() {
+        let asked = |origin| {
+            is_local(&headers(&[
+                (header::HOST, "localhost:8080"),
+                (header::ORIGIN, origin),
+            ]))
+        };
+        assert!(asked("http://localhost:3000"));
+        assert!(!asked("https://example.org"));
+        assert!(!asked("null"));
+    }
+
+    #[test]
+    fn basic_credentials_are_read_and_faults_named() {
+        let read = |value| basic(&headers(&[(header::AUTHORIZATION, value)]));
+        let (name, password) = read("Basic YW5uOmE6Yg==").expect("fine").expect("there");
+        assert_eq!((name.as_str(), password.expose()), ("ann", &b"a:b"[..]));
+        assert!(read("AWS4-HMAC-SHA256 Credential=x").expect("ignored").is_none());
+        assert!(read("Bearer x").is_err() && read("Basic !").is_err() && read("Basic YW5u").is_err());
+    }
+}

@@ -1,0 +1,12 @@
+//! The house put together: settings, store, gates, broker, twins and HTTP become one running program.
+
+pub mod app;
+mod certs;
+pub mod command;
+mod failure;
+mod http;
+mod journal;
+pub mod settings;
+mod status;
+
+pub use failure::Failure;

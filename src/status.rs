@@ -1,0 +1,70 @@
+//! Health, readiness and the metrics page of the whole house.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Extension, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use plugin_api::{Access, Authorize, Decision, Principal};
+use serde_json::json;
+use store::Store;
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub(crate) struct Status {
+    pub(crate) store: Store,
+    pub(crate) broker: Arc<broker::Handle>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) authorize: Arc<dyn Authorize>,
+}
+
+/// Pages that tell nothing about anybody: whoever reaches the port may ask.
+pub(crate) fn open_routes(status: Status) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .with_state(status)
+}
+
+/// Pages for operators.
+pub(crate) fn operator_routes(status: Status) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics_page))
+        .with_state(status)
+}
+
+/// Ready, or degraded with what was set aside. A degraded broker serves everything that was not damaged.
+async fn readiness(State(status): State<Status>) -> Response {
+    let damage: Vec<_> = status
+        .store
+        .set_aside()
+        .into_iter()
+        .map(|item| json!({ "file": item.file, "reason": item.reason, "may_have_held": item.may_have_held }))
+        .collect();
+    let word = if damage.is_empty() { "ready" } else { "degraded" };
+    Json(json!({ "status": word, "set_aside": damage })).into_response()
+}
+
+async fn metrics_page(
+    State(status): State<Status>,
+    Extension(principal): Extension<Arc<Principal>>,
+) -> Response {
+    let allowed = status.authorize.authorize(&principal, &Access::Operate).await;
+    if !matches!(allowed, Ok(Decision::Allow)) {
+        return crate::http::problem(
+            StatusCode::FORBIDDEN,
+            "operators only: the ACL has no `operate` for this principal",
+        );
+    }
+    status.broker.stats().await;
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        status.metrics.render(),
+    )
+        .into_response()
+}
