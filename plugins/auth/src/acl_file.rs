@@ -32,7 +32,7 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// * `deny` wins over everything else, in whatever order the lines stand.
 /// * A subscription is allowed if one rule that allows reading contains its whole filter; a `deny` that overlaps it
 ///   refuses it. (mosquitto filters on delivery instead.)
-/// * A rule begins to match topics that begin with `$` only if it says so: `#` does not contain `$twin/#`.
+/// * A rule is for topics that begin with `$` only if its filter does: `#` does not contain `$twin/#`.
 /// * A name that holds `+`, `#`, `/` or begins with `$` never stands for a level: a `pattern` that allows does not
 ///   apply to it, and one that denies denies to it what any name would be denied.
 ///

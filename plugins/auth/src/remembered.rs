@@ -54,7 +54,11 @@ impl Remembered {
     /// Names a stored hash without telling anything of it: shows later whether it is still the user's.
     pub(crate) fn badge(&self, user: &str, stored: &StoredHash) -> String {
         let mark = self.sign(&[b"badge", user.as_bytes(), stored.as_str().as_bytes()]);
-        mark.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        let (halves, _) = mark.0.as_chunks();
+        halves
+            .iter()
+            .map(|half| format!("{:032x}", u128::from_be_bytes(*half)))
+            .collect()
     }
 
     fn sign(&self, parts: &[&[u8]]) -> Mark {

@@ -55,8 +55,8 @@ impl Reader {
         let (word, rest) = split_word(line);
         match word {
             "user" => self.user(rest)?,
-            "topic" => self.own(topic(rest, Placeholders::Refused)?),
-            "twin" => self.own(twin(rest, Placeholders::Refused)?),
+            "topic" => self.own(topic(rest, FilterPattern::fixed)?),
+            "twin" => self.own(twin(rest, DevicePattern::fixed)?),
             "fleet" => match rest {
                 "read" => self.own(Rule::FleetRead),
                 _ => return Err((format!("{line:?}"), "fleet read")),
@@ -67,8 +67,8 @@ impl Reader {
             },
             "pattern" => {
                 let rule = match split_word(rest) {
-                    ("twin", device) if !device.is_empty() => twin(device, Placeholders::Filled)?,
-                    _ => topic(rest, Placeholders::Filled)?,
+                    ("twin", device) if !device.is_empty() => twin(device, DevicePattern::parse)?,
+                    _ => topic(rest, FilterPattern::parse)?,
                 };
                 self.rules.everybody.push(rule);
             }
@@ -98,27 +98,15 @@ impl Reader {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Placeholders {
-    Filled,
-    Refused,
-}
-
-fn topic(rest: &str, placeholders: Placeholders) -> Result<Rule, Fault> {
+fn topic(rest: &str, filter: fn(&str) -> Result<FilterPattern, Flaw>) -> Result<Rule, Fault> {
     let (reach, text) = reach(rest, TOPIC)?;
-    let filter = FilterPattern::parse(text).map_err(|flaw| told(flaw, TOPIC))?;
-    if placeholders == Placeholders::Refused && matches!(filter, FilterPattern::Levels(_)) {
-        return Err((format!("{text:?} outside of a `pattern` line"), ONLY_PATTERNS));
-    }
+    let filter = filter(text).map_err(|flaw| told(flaw, TOPIC))?;
     Ok(Rule::Topic(reach, filter))
 }
 
-fn twin(rest: &str, placeholders: Placeholders) -> Result<Rule, Fault> {
+fn twin(rest: &str, whose: fn(&str) -> Result<DevicePattern, Flaw>) -> Result<Rule, Fault> {
     let (reach, text) = reach(rest, TWIN)?;
-    let whose = DevicePattern::parse(text).map_err(|flaw| told(flaw, TWIN))?;
-    if placeholders == Placeholders::Refused && matches!(whose, DevicePattern::Own(_)) {
-        return Err((format!("{text:?} outside of a `pattern` line"), ONLY_PATTERNS));
-    }
+    let whose = whose(text).map_err(|flaw| told(flaw, TWIN))?;
     Ok(Rule::Twin(reach, whose))
 }
 
@@ -126,6 +114,10 @@ fn told(flaw: Flaw, allowed: &'static str) -> Fault {
     match flaw {
         Flaw::Text(found) => (found, allowed),
         Flaw::Level(level) => (format!("the level {level:?}"), WHOLE_LEVELS),
+        Flaw::Placeholder(placeholder) => (
+            format!("{} outside of a `pattern` line", placeholder.as_str()),
+            ONLY_PATTERNS,
+        ),
     }
 }
 

@@ -18,14 +18,22 @@ pub(crate) enum Placeholder {
 }
 
 impl Placeholder {
+    const ALL: [Self; 3] = [Self::ClientId, Self::Device, Self::Name];
+
+    /// As it is written.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientId => "%c",
+            Self::Device => "%d",
+            Self::Name => "%u",
+        }
+    }
+
     /// The placeholder that is written like this.
     fn written(level: &str) -> Option<Self> {
-        match level {
-            "%c" => Some(Self::ClientId),
-            "%d" => Some(Self::Device),
-            "%u" => Some(Self::Name),
-            _ => None,
-        }
+        Self::ALL
+            .into_iter()
+            .find(|placeholder| placeholder.as_str() == level)
     }
 
     /// What it stands for, if the principal has that. An anonymous principal has no name.
@@ -55,8 +63,10 @@ pub(crate) enum Filled<T> {
 pub(crate) enum Flaw {
     /// Something that is no filter or no device.
     Text(String),
-    /// A level with a placeholder and more: what `a%ub` means would depend on where a name ends.
+    /// A level with a placeholder and more: what `%u-%c` means would depend on where a name ends.
     Level(String),
+    /// A placeholder where none is filled in.
+    Placeholder(Placeholder),
 }
 
 /// One level, as it is written.
@@ -106,9 +116,17 @@ pub(crate) enum FilterPattern {
 pub(crate) struct LevelsPattern(Vec<Level>);
 
 impl FilterPattern {
+    /// Reads a filter without placeholders, or says what is there instead.
+    pub(crate) fn fixed(text: &str) -> Result<Self, Flaw> {
+        match text.split('/').find_map(Placeholder::written) {
+            Some(placeholder) => Err(Flaw::Placeholder(placeholder)),
+            None => filter(text).map(Self::Fixed),
+        }
+    }
+
     /// Reads a filter, in which whole levels may be placeholders; or says what is there instead.
     pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
-        let filter = TopicFilter::parse(text).map_err(|error| Flaw::Text(format!("{text:?}: {error}")))?;
+        let filter = filter(text)?;
         let levels = text
             .split('/')
             .map(Level::parse)
@@ -127,6 +145,10 @@ impl FilterPattern {
             Self::Levels(levels) => levels.fill(principal),
         }
     }
+}
+
+fn filter(text: &str) -> Result<TopicFilter, Flaw> {
+    TopicFilter::parse(text).map_err(|error| Flaw::Text(format!("{text:?}: {error}")))
 }
 
 impl LevelsPattern {
@@ -168,15 +190,21 @@ pub(crate) enum DevicePattern {
 }
 
 impl DevicePattern {
-    /// Reads a device pattern, or says what is there instead.
+    /// Reads a device pattern without placeholders, or says what is there instead.
+    pub(crate) fn fixed(text: &str) -> Result<Self, Flaw> {
+        match Placeholder::written(text) {
+            Some(placeholder) => Err(Flaw::Placeholder(placeholder)),
+            None if text == "+" => Ok(Self::All),
+            None if name::is_one_level(text) => Ok(Self::Named(text.to_owned())),
+            None => Err(Flaw::Text(format!("the device {text:?}"))),
+        }
+    }
+
+    /// Reads a device pattern, which may be a placeholder; or says what is there instead.
     pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
-        match text {
-            "+" => Ok(Self::All),
-            _ => match Level::parse(text)? {
-                Level::Placeholder(placeholder) => Ok(Self::Own(placeholder)),
-                Level::Literal(name) if name::is_one_level(&name) => Ok(Self::Named(name)),
-                Level::Literal(name) => Err(Flaw::Text(format!("the device {name:?}"))),
-            },
+        match Level::parse(text)? {
+            Level::Placeholder(placeholder) => Ok(Self::Own(placeholder)),
+            Level::Literal(_) => Self::fixed(text),
         }
     }
 

@@ -171,6 +171,13 @@ async fn twins_the_fleet_and_operation_need_rules_of_their_own() {
     }
 }
 
+/// As in mosquitto, `topic` lines fill nothing in; what looks like a placeholder as a whole level is a mistake.
+#[tokio::test]
+async fn a_percent_sign_within_a_level_of_a_topic_line_is_just_that() {
+    let gates = gates("user ada\ntopic read wool/100%cotton\n");
+    assert!(may(&gates, &principal("ada", "c1"), subscribe("wool/100%cotton")).await);
+}
+
 #[tokio::test]
 async fn a_filter_may_hold_spaces_and_a_line_may_be_indented() {
     let gates = gates("user the operator\n\ttopic  read   living room/#  \r\n");
@@ -220,14 +227,16 @@ fn every_mistake_is_told_with_its_line_what_was_found_and_what_is_allowed() {
             format!("FILE:2: found \"red\" where the access stands, allowed: {topic}"),
             format!("FILE:3: found \"read\" without anything behind it, allowed: {topic}"),
             format!("FILE:4: found \"a/#/b\": '#' in a filter is not the whole last level, allowed: {topic}"),
-            "FILE:5: found \"%u/x\" outside of a `pattern` line, allowed: placeholders in `pattern` lines only".into(),
+            "FILE:5: found %u outside of a `pattern` line, allowed: placeholders in `pattern` lines only"
+                .into(),
             "FILE:6: found the level \"x%u\", allowed: %u, %c and %d as whole levels only".into(),
             "FILE:7: found the user \"\": it is empty, allowed: user, and a name".into(),
             "FILE:8: found the user \"anonymous\": it is the name of those who have none, \
              allowed: their rules before the first `user` line"
                 .into(),
             format!("FILE:9: found the device \"a/b\", allowed: {twin}"),
-            "FILE:10: found \"%d\" outside of a `pattern` line, allowed: placeholders in `pattern` lines only".into(),
+            "FILE:10: found %d outside of a `pattern` line, allowed: placeholders in `pattern` lines only"
+                .into(),
             "FILE:11: found the level \"x%d\", allowed: %u, %c and %d as whole levels only".into(),
             "FILE:12: found \"fleet\", allowed: fleet read".into(),
             "FILE:13: found \"fleet write\", allowed: fleet read".into(),

@@ -91,7 +91,10 @@ async fn the_telemetry_of_an_sdk_is_no_user_name_unless_a_password_comes_with_it
     login.username = Some("?SDK=PythonV2&Version=1.2".into());
     assert_eq!(&*who(&gates, login.clone()).await.unwrap().name, ANONYMOUS);
     login.password = Some(secret("x"));
-    assert!(who(&gates, login).await.is_err());
+    assert_eq!(
+        who(&gates, login).await.unwrap_err(),
+        "a user name that is not in the password file"
+    );
 }
 
 #[tokio::test]

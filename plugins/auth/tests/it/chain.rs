@@ -10,7 +10,7 @@ use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pe
 use plugin_auth::Gates;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{House, Log, by_password, from_afar, may, principal, publish, who};
+use crate::support::{House, by_password, from_afar, keep_log, logged, may, principal, publish, who};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -227,20 +227,14 @@ async fn the_gates_of_the_house_are_asked_before_the_rules_of_a_file() {
 /// Neither the log nor an error tells a password, also when the gate that was given it fails.
 #[tokio::test]
 async fn a_failing_gate_is_logged_by_name_and_without_the_password() {
-    let log = Log::default();
-    let capture = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _listening = tracing::subscriber::set_default(capture);
+    keep_log();
     let gates = gates(&[IsSilent, Fails]);
     let error = gates
         .authenticate(by_password("ada", "hunter2"))
         .await
         .unwrap_err()
         .to_string();
-    let logged = log.text();
+    let logged = logged();
     assert!(
         logged.contains("ERROR") && logged.contains("gate=\"Fails\""),
         "{logged}"

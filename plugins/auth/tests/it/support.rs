@@ -1,10 +1,11 @@
 //! A gatehouse to try: settings with files of its own, logins, and questions.
 
 use std::{
+    cell::RefCell,
     fs, io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Once},
 };
 
 use plugin_api::{
@@ -12,7 +13,7 @@ use plugin_api::{
     Transport, Verdict,
 };
 use plugin_auth::{AuthError, Gates, RawAuth, password_file};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 /// Settings and the folder of their files.
 pub(crate) struct House {
@@ -162,30 +163,36 @@ pub(crate) fn write_twin(device: &str) -> Access {
     }
 }
 
-/// What was logged.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
+thread_local! {
+    /// What was logged on this thread since it was last asked for.
+    static LOGGED: RefCell<Vec<u8>> = RefCell::default();
 }
 
-impl io::Write for Log {
+/// Begins to keep what is logged: on the thread of each story apart. One listener serves all, because what is listened
+/// to only on some threads is not surely heard.
+pub(crate) fn keep_log() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let listener = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false);
+        listener.with_writer(|| ThisThread).init();
+    });
+}
+
+/// What was logged on this thread since it was last asked for.
+pub(crate) fn logged() -> String {
+    String::from_utf8(LOGGED.take()).unwrap()
+}
+
+struct ThisThread;
+
+impl io::Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        LOGGED.with_borrow_mut(|logged| logged.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
