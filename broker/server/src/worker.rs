@@ -128,8 +128,11 @@ impl Worker {
         .await;
         let mut worker = Self::new(id, shard, house, links);
         worker.begin();
-        while worker.course != Course::Stopped {
+        loop {
             worker.round();
+            if worker.course == Course::Stopped {
+                return;
+            }
             worker.rest().await;
         }
     }
