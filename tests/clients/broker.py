@@ -11,6 +11,7 @@ TOP = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
 STOP_SECONDS = 30
 DEVICE = "pump-7"
+APP = "dashboard"
 
 
 def binary():
@@ -22,8 +23,9 @@ def binary():
 
 
 def make_certificates(folder):
-    """A development CA, a certificate for localhost, and one for the device, made by the product itself."""
-    subprocess.run([binary(), "certs", "--out", folder, "--device", DEVICE], check=True, timeout=60)
+    """A development CA and certificates for localhost, the device and the app, made by the product itself."""
+    command = [binary(), "certs", "--out", folder, "--device", DEVICE, "--device", APP]
+    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 class Broker:

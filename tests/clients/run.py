@@ -48,7 +48,8 @@ def main():
         listeners = ("mqtt", "mqtts", "http", "https")
         with broker.Broker(folder, Path(folder) / "broker.toml", listeners) as running:
             addresses = {f"TWINMQ_{name.upper()}": running.ready[name] for name in listeners}
-            environment = {**os.environ, **addresses, "TWINMQ_CERTS": str(certs), "TWINMQ_DEVICE": broker.DEVICE}
+            names = {"TWINMQ_CERTS": str(certs), "TWINMQ_DEVICE": broker.DEVICE, "TWINMQ_APP": broker.APP}
+            environment = {**os.environ, **addresses, **names}
             failed = [title for title in wanted if not run(title, SCRIPTS[title], environment)]
             if failed:
                 print(f"-- the end of the broker's log\n{running.tail()}", flush=True)
