@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -10,7 +11,7 @@ use std::{
 
 use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
 use tokio::{runtime::Handle, time::timeout};
-use tracing::warn;
+use tracing::{error, warn};
 
 /// Those who decide. Both doors are usually chains of several gates.
 #[derive(Debug, Clone)]
@@ -73,11 +74,17 @@ impl Desk {
     /// The same without waiting. Runs on a shard's thread, so the gate is given the other runtime to wait in.
     pub(crate) fn ask(&self, principal: &Arc<Principal>, access: &Access) -> Asked {
         let _other_runtime = self.runtime.enter();
-        let mut decision = self.gates.authorizer.authorize(principal, access);
-        match decision.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(decision) => Asked::Now(is_yes(decision)),
-            Poll::Pending => Asked::Later(decision),
-        }
+        let ask = || {
+            let mut decision = self.gates.authorizer.authorize(principal, access);
+            match decision.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(decision) => Asked::Now(is_yes(decision)),
+                Poll::Pending => Asked::Later(decision),
+            }
+        };
+        catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| {
+            error!("an authorizer has panicked, which is a bug in it; the access is denied");
+            Asked::Now(false)
+        })
     }
 
     /// Waits for a decision elsewhere and hands it on.
@@ -87,8 +94,10 @@ impl Desk {
         then: impl FnOnce(bool) + Send + 'static,
     ) {
         let desk = Arc::clone(self);
+        let decided = self.runtime.spawn(async move { desk.decide(decision).await });
+        // A task of its own, so that there is an answer even if the gate panics.
         self.runtime
-            .spawn(async move { then(desk.decide(decision).await) });
+            .spawn(async move { then(decided.await.unwrap_or(false)) });
     }
 
     async fn decide(&self, decision: impl Future<Output = Result<Decision, GateError>>) -> bool {

@@ -30,10 +30,12 @@ mod worker;
 
 pub mod settings;
 
+pub use broker_core::{Batch, Op, Shelf, Visit};
 pub use drain::Undrained;
 pub use error::StartError;
 pub use gate::Gates;
 pub use journal::{CommitRefused, Done, Journal, MemoryJournal};
+pub use listener::tls::server_config as tls_server_config;
 pub use metrics::Stats;
 pub use settings::Settings;
 pub use start::{Broker, Handle};

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use broker_core::{Shard, ShardId};
+use broker_core::{Recovered, Shard, ShardId};
 use mqtt_wire::{ClientId, ReasonCode};
 use plugin_api::{Link, LinkSpec};
 use rustls::ServerConfig;
@@ -17,6 +17,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
+use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
@@ -84,6 +85,7 @@ impl Broker {
         let rules = Arc::new(rules);
         let recovered = broker_core::recover(&Kept(journal.as_ref()), broker.shards, Clock::wall())
             .map_err(|why| StartError::Recovery(why.to_string()))?;
+        tell_recovered(&recovered);
         // Every RandomState has keys of its own from the system's randomness: no peer can guess a shard's seed.
         let seed = || RandomState::new().hash_one(broker.shards);
         let shards = (0..)
@@ -142,6 +144,11 @@ impl Broker {
             .iter()
             .filter_map(|listener| Some((listener.name().to_owned(), listener.address().ok()?)))
             .collect();
+        info!(
+            shards = house.settings.shards,
+            connections_max = house.settings.connections_max,
+            "the broker starts"
+        );
         let threads = start_threads(&house, shards, links.into())?;
         let (stop, stopped) = watch::channel(false);
         let handshakes = Arc::new(Semaphore::new(house.settings.handshakes_max as usize));
@@ -163,6 +170,16 @@ impl Broker {
             stop,
             threads,
         })
+    }
+}
+
+fn tell_recovered(recovered: &[Recovered]) {
+    let sum = |count: fn(&Recovered) -> usize| recovered.iter().map(count).sum::<usize>();
+    let (sessions, retained) = (sum(|share| share.counts().0), sum(|share| share.counts().1));
+    info!(sessions, retained, "recovered sessions and retained messages");
+    let damaged: u64 = recovered.iter().map(Recovered::damaged).sum();
+    if damaged > 0 {
+        warn!(damaged, "some records could not be read and were left out");
     }
 }
 

@@ -21,7 +21,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
 ///
 /// # Errors
 /// When one cannot be read or does not fit, naming the key of the setting and the file.
-pub(crate) fn server_config(listener: &str, tls: &Tls) -> Result<Arc<ServerConfig>, StartError> {
+pub fn server_config(listener: &str, tls: &Tls) -> Result<Arc<ServerConfig>, StartError> {
     let fault = |key: &'static str, file: &Path, why: String| StartError::Certificate {
         listener: listener.into(),
         key,

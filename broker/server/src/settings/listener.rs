@@ -136,6 +136,14 @@ impl RawListener {
 }
 
 impl RawTls {
+    /// Checks the TLS settings of a listener that belongs to another section, such as HTTP's.
+    pub fn check_in(self, section: &str, problems: &mut Vec<Problem>) -> Tls {
+        self.check(&mut Section {
+            name: section,
+            problems,
+        })
+    }
+
     fn check(self, section: &mut Section<'_>) -> Tls {
         match (self.client_certificate, &self.client_ca) {
             (ClientCertificate::None, Some(_)) => section.problem(

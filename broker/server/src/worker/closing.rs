@@ -41,7 +41,7 @@ pub(crate) struct Closing {
 }
 
 impl Closing {
-    /// Sees a connection out. If nothing is left to say it is closed at once.
+    /// Sees a connection out. If nothing is left to say it is closed at once; TLS still says good-bye.
     pub(crate) fn see_out(
         &mut self,
         stream: Stream,
@@ -50,6 +50,9 @@ impl Closing {
         now: Moment,
         cx: &mut Context<'_>,
     ) {
+        if unsent.is_empty() && matches!(stream, Stream::Tcp(_)) {
+            return;
+        }
         let mut leaver = Leaver {
             stream,
             unsent: unsent.to_vec(),

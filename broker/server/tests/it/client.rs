@@ -136,15 +136,21 @@ impl Client {
     }
 
     pub(crate) fn subscribe(&mut self, filter: &str, qos: QoS) -> ReasonCode {
+        self.begin_subscribe(filter, qos);
+        self.end_subscribe()
+    }
+
+    pub(crate) fn begin_subscribe(&mut self, filter: &str, qos: QoS) {
         let subscription = Subscription::new(TopicFilter::parse(filter).unwrap(), qos);
-        let packet_id = id(999);
-        let subscribe = Subscribe {
-            packet_id,
+        self.send(&Packet::Subscribe(Subscribe {
+            packet_id: id(999),
             subscription_id: None,
             filters: vec![subscription],
             user_properties: Vec::new(),
-        };
-        self.send(&Packet::Subscribe(subscribe));
+        }));
+    }
+
+    pub(crate) fn end_subscribe(&mut self) -> ReasonCode {
         match self.hear() {
             Heard::SubAck(suback) => suback.reasons[0],
             other => panic!("instead of SUBACK: {other:?}"),

@@ -51,6 +51,43 @@ fn a_gate_that_thinks_first_is_obeyed_just_the_same() {
     });
 }
 
+/// A gate that breaks down says no, and takes nobody else down with it.
+#[test]
+fn a_gate_that_panics_denies() {
+    for thinks in [false, true] {
+        let house = Plan {
+            gate: Gate {
+                thinks,
+                panics: true,
+                ..Gate::default()
+            },
+            ..Plan::default()
+        }
+        .open();
+        let mut lamp = Client::named(house.address(), Version::V5, "lamp");
+        assert_eq!(lamp.subscribe("t", QoS::AtLeastOnce), ReasonCode::NotAuthorized);
+        lamp.hears_nothing();
+    }
+}
+
+#[test]
+fn a_gate_that_takes_too_long_denies() {
+    let mut plan = Plan {
+        gate: Gate {
+            sleeps: true,
+            ..Gate::default()
+        },
+        ..Plan::default()
+    };
+    plan.broker.gate_timeout_secs = 1;
+    let house = plan.open();
+    let mut lamp = Client::named(house.address(), Version::V5, "lamp");
+    let mut other = Client::named(house.address(), Version::V5, "other");
+    lamp.begin_subscribe("t", QoS::AtLeastOnce);
+    other.hears_nothing();
+    assert_eq!(lamp.end_subscribe(), ReasonCode::NotAuthorized);
+}
+
 #[test]
 fn a_gate_learns_what_the_client_said_and_where_it_came_in() {
     let gate = Gate::default();

@@ -40,6 +40,8 @@ pub(crate) struct Gate {
     pub(crate) users: Option<HashMap<String, String>>,
     pub(crate) forbidden: Arc<Mutex<Vec<String>>>,
     pub(crate) thinks: bool,
+    pub(crate) panics: bool,
+    pub(crate) sleeps: bool,
     pub(crate) logins: Arc<Mutex<Vec<Login>>>,
 }
 
@@ -207,11 +209,20 @@ impl Authorize for Gate {
         } else {
             Decision::Allow
         };
-        let thinks = self.thinks;
+        let Self {
+            thinks,
+            panics,
+            sleeps,
+            ..
+        } = *self;
         Box::pin(async move {
             if thinks {
                 tokio::task::yield_now().await;
             }
+            if sleeps {
+                std::future::pending::<()>().await;
+            }
+            assert!(!panics, "this gate panics on purpose");
             Ok(decision)
         })
     }

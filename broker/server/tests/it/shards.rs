@@ -45,6 +45,41 @@ fn messages_to_another_shard_keep_their_order() {
     }
 }
 
+/// More than a mailbox holds: the sender's shard keeps what does not fit, and reads no more until there is room.
+#[test]
+fn a_flood_to_another_shard_loses_nothing() {
+    let mut plan = Plan::shards(2);
+    plan.mqtt.unsent_bytes_max = 1024 * 1024 * 1024;
+    let house = plan.open();
+    let mut receivers: Vec<_> = (0..4)
+        .map(|number| {
+            let mut receiver = Client::named(house.address(), Version::V5, &format!("receiver-{number}"));
+            receiver.subscribe("t", QoS::AtMostOnce);
+            receiver
+        })
+        .collect();
+    let address = house.address();
+    let flood = std::thread::spawn(move || {
+        let mut sender = Client::named(address, Version::V5, "sender");
+        let mut stream = Vec::new();
+        for number in 0..100_000 {
+            let payload = number.to_string();
+            stream.extend(bytes(
+                Version::V5,
+                &publication("t", &payload, QoS::AtMostOnce, 0, false),
+            ));
+        }
+        sender.write(&stream);
+        sender.hears_nothing();
+    });
+    for receiver in &mut receivers {
+        for number in 0..100_000 {
+            assert_eq!(receiver.message().payload, number.to_string());
+        }
+    }
+    flood.join().unwrap();
+}
+
 #[test]
 fn durable_messages_reach_sessions_of_all_shards_before_they_are_acknowledged() {
     let house = Plan::shards(3).open();
