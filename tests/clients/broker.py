@@ -37,7 +37,7 @@ class Broker:
         for listener in listeners:
             command += [f"--{listener}", "127.0.0.1:0"]
         self.command = [str(part) for part in command]
-        self.process, self.ready = None, {}
+        self.process, self.ready, self.killed = None, {}, False
 
     def __enter__(self):
         with self.log.open("ab") as log:
@@ -51,6 +51,8 @@ class Broker:
 
     def __exit__(self, *_):
         """Asks it to end, and holds it to the promise that it drains and exits with 0."""
+        if self.killed:
+            return
         self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(STOP_SECONDS)
@@ -59,6 +61,12 @@ class Broker:
             raise
         if status != 0:
             raise RuntimeError(f"the broker ended with {status} after SIGTERM")
+
+    def kill(self):
+        """Ends it without a warning, as `kill -9` does."""
+        self.killed = True
+        self.process.kill()
+        self.process.wait()
 
     def _read_ready_line(self):
         deadline = time.monotonic() + START_SECONDS

@@ -1,7 +1,7 @@
 """The walk-through of the README, run from the README's own text.
 
 Every ```sh block of the section is run, in order, in one shell; a ```text block after it shows lines its output must
-hold, with `…` for what differs from run to run. The commands stay as written: curl and the mosquitto clients are led
+hold, with `…` for what differs from run to run. The last step is run once more after `kill -9`, as the page says. The commands stay as written: curl and the mosquitto clients are led
 from the default ports to the broker's free ones by configuration files of their own.
 """
 
@@ -62,19 +62,27 @@ def run(found, environment, folder):
     return outputs
 
 
+def walk(found, running, folder, when=""):
+    """Runs steps against a broker and compares what they print with what the page promises."""
+    outputs = run(found, lead_clients(Path(folder), running.ready), folder)
+    for at, ((commands, promised), output) in enumerate(zip(found, outputs), 1):
+        for line in promised:
+            if not any(matches(line, got) for got in output.splitlines()):
+                sys.exit(f"{when}step {at} promises\n  {line}\nbut gave\n{output}\nfor\n{commands}")
+        print(f"ok README {when}step {at}", flush=True)
+
+
 def main():
     found = steps((broker.TOP / "README.md").read_text())
     assert len(found) >= 3, f"the section '{SECTION}' of README.md has only {len(found)} steps"
     assert any(promised for _, promised in found), "the walk-through promises no output"
     with tempfile.TemporaryDirectory(prefix="twinmq-readme-") as folder:
-        with broker.Broker(folder, broker.TOP / "config" / "dev.toml") as running:
-            environment = lead_clients(Path(folder), running.ready)
-            outputs = run(found, environment, folder)
-    for at, ((commands, promised), output) in enumerate(zip(found, outputs), 1):
-        for line in promised:
-            if not any(matches(line, got) for got in output.splitlines()):
-                sys.exit(f"step {at} promises\n  {line}\nbut gave\n{output}\nfor\n{commands}")
-        print(f"ok README step {at}", flush=True)
+        config = broker.TOP / "config" / "dev.toml"
+        with broker.Broker(folder, config) as running:
+            walk(found, running, folder)
+            running.kill()
+        with broker.Broker(folder, config) as running:
+            walk(found[-1:], running, folder, "after kill -9, ")
 
 
 if __name__ == "__main__":
