@@ -1,8 +1,9 @@
 """The walk-through of the README, run from the README's own text.
 
 Every ```sh block of the section is run, in order, in one shell; a ```text block after it shows lines its output must
-hold, with `…` for what differs from run to run. The last step is run once more after `kill -9`, as the page says. The commands stay as written: curl and the mosquitto clients are led
-from the default ports to the broker's free ones by configuration files of their own.
+hold, with `…` for what differs from run to run. The last step is run once more after `kill -9`, as the page says.
+The commands stay as written: curl and the mosquitto clients are led from the default ports to the broker's free ones by
+configuration files of their own.
 """
 
 import os
