@@ -48,7 +48,9 @@ pub(crate) fn check_purity(tree: &Tree) -> Vec<String> {
         .rust()
         .filter(|file| PURE.iter().any(|folder| file.path.starts_with(folder)));
     complaints(pure, |line| {
-        let hit = lex::tokens(&line.code).find(|token| IMPURE.contains(token))?;
+        // Whether a test is failing may be asked, so that its seed is told.
+        let code = line.code.replace("std::thread::panicking()", "");
+        let hit = lex::tokens(&code).find(|token| IMPURE.contains(token))?;
         Some(format!("`{hit}` in a pure crate: let the caller hand it in"))
     })
 }
@@ -143,7 +145,7 @@ fn a_clock_in_a_pure_crate_is_refused() {
         check_purity(&Tree::of(&[("twin/service/src/worker.rs", bad)])).len(),
         0
     );
-    let good = "//! Never calls Instant::now.\nuse std::time::Duration;\nuse std::net::SocketAddr;\n";
+    let good = "//! Never calls Instant::now.\nif std::thread::panicking() {}\nuse std::time::Duration;\nuse std::net::SocketAddr;\n";
     assert_eq!(
         check_purity(&Tree::of(&[("twin/model/src/twin.rs", good)])).len(),
         0
