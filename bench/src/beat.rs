@@ -12,6 +12,7 @@ pub(crate) struct Beat {
     per_second: u32,
     next: u64,
     late: u64,
+    last_was_late: bool,
 }
 
 impl Beat {
@@ -21,6 +22,7 @@ impl Beat {
             per_second,
             next: 0,
             late: 0,
+            last_was_late: false,
         }
     }
 
@@ -35,14 +37,17 @@ impl Beat {
         let behind = now
             .duration_since(self.begun)
             .checked_sub(Duration::from_nanos(due as u64))?;
-        self.late += u64::from(behind > LATE);
+        self.last_was_late = behind > LATE;
+        self.late += u64::from(self.last_was_late);
         self.next += 1;
         Some(self.next - 1)
     }
 
-    /// The message could not be sent: too many are on their way.
+    /// The last message could not be sent: too many are on their way.
     pub(crate) const fn note_left_out(&mut self) {
-        self.late += 1;
+        if !self.last_was_late {
+            self.late += 1;
+        }
     }
 
     /// Share of the messages that were late or left out.
@@ -64,6 +69,8 @@ mod tests {
         assert_eq!(beat.next_before(begun + Duration::from_micros(100)), Some(1));
         assert_eq!(beat.next_before(begun + Duration::from_micros(100)), None);
         assert_eq!(beat.late_share(), 0.0);
+        beat.note_left_out();
+        assert_eq!(beat.late_share(), 0.5);
     }
 
     #[test]
@@ -74,7 +81,5 @@ mod tests {
         let caught_up: Vec<u64> = std::iter::from_fn(|| beat.next_before(woken)).collect();
         assert_eq!(caught_up, [0, 1, 2, 3]);
         assert_eq!(beat.late_share(), 0.5, "two of four were over a millisecond late");
-        beat.note_left_out();
-        assert_eq!(beat.late_share(), 0.75);
     }
 }

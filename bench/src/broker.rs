@@ -80,6 +80,9 @@ pub(crate) struct Programs {
     /// Our broker [default: `twinmq` beside this program, else target/release/twinmq]
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
+    /// Further settings of our broker, such as mqtt.inflight_max=32
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// The yardstick
     #[arg(long, value_name = "PATH", default_value = "/usr/sbin/mosquitto")]
     mosquitto: PathBuf,
@@ -148,7 +151,7 @@ impl Broker {
     pub(crate) fn spawn(target: &Target, programs: &Programs, wishes: Wishes) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("twinmq-bench-").tempdir()?;
         let launch = match target {
-            Target::Ours(shards) => ours::launch(programs.bin.as_ref(), &folder, *shards, wishes)?,
+            Target::Ours(shards) => ours::launch(programs, &folder, *shards, wishes)?,
             Target::Mosquitto => mosquitto::launch(&programs.mosquitto, &folder, wishes)?,
             Target::Relay => relay_launch()?,
             Target::At(address) => {

@@ -27,8 +27,10 @@ pub(crate) struct Comparison {
 impl Comparison {
     /// Answers whether every run was sound; prints the table.
     ///
+    /// A run that could not be made is void.
+    ///
     /// # Errors
-    /// A run that could not be made, or a result that could not be written.
+    /// A result that could not be written.
     pub(crate) fn run(&self) -> Result<bool> {
         let mut table = Table::default();
         for &scenario in &self.scenarios {
@@ -49,9 +51,17 @@ impl Comparison {
         let mut row = Row::new(settings.label(scenario), targets.iter().map(ToString::to_string));
         for round in 1..=self.rounds {
             for (column, target) in targets.iter().enumerate() {
-                let line = measure(scenario, target, settings, &self.programs, round)?;
-                self.keep(&line.json)?;
-                row.push(column, line.outcome);
+                match measure(scenario, target, settings, &self.programs, round) {
+                    Ok(line) => {
+                        self.keep(&line.json)?;
+                        row.push(column, line.outcome);
+                    }
+                    // The other runs are still worth their time.
+                    Err(error) => {
+                        say(&format!("round {round}: {error:#}"));
+                        row.push(column, Outcome::failed(&error));
+                    }
+                }
             }
         }
         Ok(row)

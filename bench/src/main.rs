@@ -35,8 +35,8 @@ use crate::settings::Lists;
 
 /// Measures MQTT brokers from outside: CPU time of the broker per delivered message, and what stands beside it.
 ///
-/// Exit codes: 0 every run is sound; 1 a run is void, or messages were lost, repeated or reordered; 2 nothing could
-/// be measured.
+/// Exit codes: 0 every run is sound; 1 a run is void or could not be made, or messages were lost, repeated or
+/// reordered; 2 nothing could be measured.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

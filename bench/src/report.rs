@@ -106,6 +106,14 @@ impl Outcome {
         }
     }
 
+    /// A run that could not be made.
+    pub(crate) fn failed(error: &anyhow::Error) -> Self {
+        Self {
+            void_because: Some(format!("{error:#}")),
+            ..Self::new("not measured", None)
+        }
+    }
+
     /// What traffic comes to: broker CPU per delivered message.
     pub(crate) fn of_traffic(plan: &TrafficPlan, measured: Measured) -> Self {
         let messages = measured.delivered.max(1) as f64;

@@ -7,15 +7,15 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use super::{Launch, Shards, Wishes, free_address};
+use super::{Launch, Programs, Shards, Wishes, free_address};
 
 pub(super) fn launch(
-    program: Option<&PathBuf>,
+    programs: &Programs,
     folder: &TempDir,
     shards: Shards,
     wishes: Wishes,
 ) -> Result<Launch> {
-    let program = program.cloned().unwrap_or_else(beside_this_program);
+    let program = programs.bin.clone().unwrap_or_else(beside_this_program);
     ensure!(
         program.exists(),
         "{} does not exist: build it with `cargo build --release -p twinmq` or name it with --bin",
@@ -40,6 +40,9 @@ pub(super) fn launch(
     if let Some(count) = shards {
         command.arg("--set").arg(format!("broker.shards={count}"));
     }
+    for assignment in &programs.set {
+        command.arg("--set").arg(assignment);
+    }
     Ok(Launch {
         command,
         address,
@@ -55,7 +58,7 @@ fn beside_this_program() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("target/release/twinmq"))
 }
 
-/// Open on loopback, silent, and with as many messages in flight and subscriptions as mosquitto is allowed here.
+/// Open on loopback, silent, and with as many messages in flight and waiting as mosquitto is allowed here.
 fn configuration(durable: bool) -> String {
     let durability = if durable { "fsync" } else { "memory" };
     format!(
@@ -70,6 +73,8 @@ fn configuration(durable: bool) -> String {
          inflight_max = 65535\n\
          receive_maximum = 65535\n\
          subscriptions_max = 1000000\n\
+         queue_messages_max = 1000000\n\
+         queue_bytes_max = 1073741824\n\
          [store]\n\
          durability = \"{durability}\"\n"
     )
