@@ -6,6 +6,7 @@
 
 mod client;
 mod disk;
+mod moves;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use mqtt_wire::{Connect, Packet, ReasonCode};
 
 pub use client::{Client, ClientRef, Heard, Received};
 pub use disk::Disk;
+pub use moves::{clean, filter, message, persistent};
 
 use crate::{
     Answer, Badge, Batch, ConnectionId, Input, LinkMessage, Mail, Moment, Output, Outputs, Question, Recall,
@@ -106,6 +108,23 @@ impl std::fmt::Debug for World {
             .field("seed", &self.seed)
             .field("now", &self.now)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for World {
+    /// A story that fails says which history it was.
+    #[expect(
+        clippy::print_stderr,
+        reason = "the seed of a failure is shown wherever it happens"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "the story failed with seed {} and {} shards",
+                self.seed,
+                self.homes.len()
+            );
+        }
     }
 }
 
@@ -218,8 +237,19 @@ impl World {
 
     /// The process dies and starts again.
     pub fn crash(&mut self) {
-        let shards = u16::try_from(self.homes.len()).unwrap_or(1);
+        let shards = self.shards();
         self.crash_into(shards);
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.homes.len()).unwrap_or(1)
+    }
+
+    /// Dice that fall as the seed says, for what a story leaves open.
+    pub const fn dice(&mut self) -> &mut Dice {
+        &mut self.dice
     }
 
     /// What is on disk.
@@ -233,10 +263,9 @@ impl World {
         &mut self.disk
     }
 
-    /// The sum of what all shards count.
-    #[must_use]
-    pub fn counters(&self) -> Vec<crate::Counters> {
-        self.homes.iter().map(|home| home.shard.counters()).collect()
+    /// The sum of something all shards count.
+    pub fn count(&self, what: impl Fn(&crate::Counters) -> u64) -> u64 {
+        self.homes.iter().map(|home| what(&home.shard.counters())).sum()
     }
 
     /// Time passes; deadlines on the way are met in order.
@@ -292,7 +321,7 @@ impl World {
 
     /// Sends CONNECT on a new connection.
     pub fn begin_connect(&mut self, connect: Connect) -> ClientRef {
-        let shards = u16::try_from(self.homes.len()).unwrap_or(1);
+        let shards = self.shards();
         let home = usize::from(ShardId::of(&connect.client_id, shards).0);
         let client = ClientRef(self.clients.len());
         let badge = Badge::named(connect.username.as_deref().unwrap_or(&connect.client_id));
@@ -378,7 +407,7 @@ impl World {
 
     /// An operator wants a client gone.
     pub fn expel(&mut self, client_id: &str, reason: ReasonCode) {
-        let shards = u16::try_from(self.homes.len()).unwrap_or(1);
+        let shards = self.shards();
         let home = usize::from(ShardId::of(client_id, shards).0);
         if let Ok(client_id) = mqtt_wire::ClientId::parse(client_id) {
             self.step(home, Input::Expel { client_id, reason });
@@ -398,7 +427,7 @@ impl World {
 
     /// The link publishes on the shard that this name hashes to.
     pub fn link_publish(&mut self, order: &str, message: LinkMessage) {
-        let shards = u16::try_from(self.homes.len()).unwrap_or(1);
+        let shards = self.shards();
         let home = usize::from(ShardId::of(order, shards).0);
         self.step(home, Input::LinkPublished { message });
         self.settle();

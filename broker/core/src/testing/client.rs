@@ -56,6 +56,7 @@ pub struct Client {
     pub(super) unread: Vec<u8>,
     bytes: Vec<u8>,
     replies: VecDeque<Packet<'static>>,
+    next_id: PacketId,
 }
 
 impl Client {
@@ -70,7 +71,26 @@ impl Client {
             unread: Vec::new(),
             bytes: Vec::new(),
             replies: VecDeque::new(),
+            next_id: PacketId::FIRST,
         }
+    }
+
+    /// The next packet id for a packet of its own.
+    pub fn take_id(&mut self) -> PacketId {
+        let id = self.next_id;
+        self.next_id = id.next();
+        id
+    }
+
+    /// The reasons of the last SUBACK or UNSUBACK it received.
+    #[must_use]
+    pub fn granted(&self) -> Vec<ReasonCode> {
+        let acks = self.packets().filter_map(|packet| match packet {
+            Packet::SubAck(ack) => Some(ack.reasons.clone()),
+            Packet::UnsubAck(ack) => Some(ack.reasons.clone()),
+            _ => None,
+        });
+        acks.last().unwrap_or_default()
     }
 
     /// Whether the connection is up, as far as the client knows.

@@ -1,0 +1,236 @@
+//! Beginning, resuming and ending sessions.
+
+use broker_core::{
+    Shelf,
+    testing::{Heard, World, clean, persistent},
+};
+use mqtt_wire::{Connect, Disconnect, Packet, QoS, ReasonCode, Version};
+
+use crate::{VERSIONS, everywhere};
+
+fn session_present(world: &World, client: broker_core::testing::ClientRef) -> bool {
+    let (reason, present) = world.client(client).connack().unwrap();
+    assert_eq!(reason, ReasonCode::Success);
+    present
+}
+
+/// [MQTT-3.2.0-1] CONNACK is the first packet a client hears.
+#[test]
+fn connack_comes_first() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let client = world.connect(persistent(version, "lamp"));
+            assert!(matches!(
+                world.client(client).heard[0],
+                Heard::Packet(Packet::ConnAck(_))
+            ));
+        }
+    });
+}
+
+/// [MQTT-3.2.2-2] A new session is not present.
+#[test]
+fn first_session_is_not_present() {
+    everywhere(|world| {
+        for (version, name) in VERSIONS.into_iter().zip(["a", "b"]) {
+            let client = world.connect(persistent(version, name));
+            assert!(!session_present(world, client));
+        }
+    });
+}
+
+/// [MQTT-3.2.2-3] A session that outlived its connection is present.
+#[test]
+fn persistent_session_is_present_when_its_client_returns() {
+    everywhere(|world| {
+        for (version, name) in VERSIONS.into_iter().zip(["a", "b"]) {
+            let client = world.connect(persistent(version, name));
+            world.drop_connection(client);
+            let client = world.connect(persistent(version, name));
+            assert!(session_present(world, client));
+        }
+    });
+}
+
+/// [MQTT-3.1.2-6] A clean session ends with its connection.
+#[test]
+fn clean_session_is_gone_when_its_client_returns() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let client = world.connect(clean(version, "lamp"));
+            world.subscribe(client, "room/+", QoS::AtLeastOnce);
+            world.drop_connection(client);
+            let client = world.connect(persistent(version, "lamp"));
+            assert!(!session_present(world, client));
+            world.publish(client, "room/1", "on", QoS::AtMostOnce);
+            assert_eq!(world.client(client).payloads(), [""; 0]);
+            world.disconnect(client, ReasonCode::Success);
+            let client = world.connect(clean(version, "lamp"));
+            world.drop_connection(client);
+            assert!(world.disk().is_empty());
+        }
+    });
+}
+
+/// [MQTT-3.1.2-4] A clean start ends the session before it begins a new one.
+#[test]
+fn clean_start_ends_the_old_session() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let old = world.connect(persistent(version, "lamp"));
+            world.subscribe(old, "room/+", QoS::AtLeastOnce);
+            world.drop_connection(old);
+            let other = world.connect(clean(version, "switch"));
+            world.publish(other, "room/1", "waits", QoS::AtLeastOnce);
+            let fresh = world.connect(Connect {
+                clean_start: true,
+                ..persistent(version, "lamp")
+            });
+            assert!(!session_present(world, fresh));
+            world.publish(other, "room/1", "passes", QoS::AtLeastOnce);
+            assert_eq!(world.client(fresh).payloads(), [""; 0]);
+            world.disconnect(other, ReasonCode::Success);
+            world.drop_connection(fresh);
+            world.connect(clean(version, "lamp"));
+            assert!(world.disk().is_empty());
+        }
+    });
+}
+
+/// [MQTT-3.1.3-1] What a session holds belongs to its client id alone.
+#[test]
+fn sessions_of_different_clients_are_apart() {
+    everywhere(|world| {
+        let one = world.connect(persistent(Version::V5, "one"));
+        let two = world.connect(persistent(Version::V5, "two"));
+        world.subscribe(one, "a", QoS::AtLeastOnce);
+        world.subscribe(two, "b", QoS::AtLeastOnce);
+        world.publish(one, "b", "for two", QoS::AtLeastOnce);
+        world.publish(two, "a", "for one", QoS::AtLeastOnce);
+        assert_eq!(world.client(one).payloads(), ["for one"]);
+        assert_eq!(world.client(two).payloads(), ["for two"]);
+    });
+}
+
+/// A v5 client may shorten its session's life when it leaves.
+#[test]
+fn disconnect_with_no_expiry_ends_the_session() {
+    everywhere(|world| {
+        let client = world.connect(persistent(Version::V5, "lamp"));
+        world.subscribe(client, "room/+", QoS::AtLeastOnce);
+        world.send(
+            client,
+            &Packet::Disconnect(Disconnect {
+                session_expiry_secs: Some(0),
+                ..Disconnect::default()
+            }),
+        );
+        assert!(world.disk().is_empty());
+        let client = world.connect(persistent(Version::V5, "lamp"));
+        assert!(!session_present(world, client));
+    });
+}
+
+/// [MQTT-3.1.2-11] It may not turn one that ends with its connection into one that stays.
+#[test]
+fn disconnect_may_not_make_a_session_stay() {
+    everywhere(|world| {
+        let client = world.connect(clean(Version::V5, "lamp"));
+        world.send(
+            client,
+            &Packet::Disconnect(Disconnect {
+                session_expiry_secs: Some(60),
+                ..Disconnect::default()
+            }),
+        );
+        assert_eq!(
+            world.client(client).disconnected(),
+            Some(ReasonCode::ProtocolError)
+        );
+        assert!(world.disk().is_empty());
+    });
+}
+
+/// A session is cut to the broker's longest, and CONNACK says so.
+#[test]
+fn connack_tells_the_granted_expiry() {
+    everywhere(|world| {
+        let client = world.connect(persistent(Version::V5, "lamp"));
+        let Some(Packet::ConnAck(connack)) = world.client(client).packets().next() else {
+            panic!("no CONNACK")
+        };
+        assert_eq!(connack.session_expiry_secs, Some(7 * 24 * 3600));
+        assert_eq!(connack.receive_maximum, Some(64));
+        assert_eq!(connack.max_packet_size, Some(1024 * 1024));
+        assert_eq!(connack.topic_alias_maximum, Some(32));
+        assert_eq!(connack.shared_available, Some(false));
+    });
+}
+
+/// [MQTT-3.1.0-2] A second CONNECT is an error.
+#[test]
+fn second_connect_closes() {
+    everywhere(|world| {
+        let client = world.connect(clean(Version::V5, "lamp"));
+        world.send(client, &Packet::Connect(Box::new(clean(Version::V5, "lamp"))));
+        assert_eq!(
+            world.client(client).disconnected(),
+            Some(ReasonCode::ProtocolError)
+        );
+        assert!(!world.client(client).is_connected());
+    });
+}
+
+/// [MQTT-4.8.0-1] Bytes that are no packet end the connection, and nobody else's.
+#[test]
+fn malformed_bytes_close_only_their_own_connection() {
+    everywhere(|world| {
+        let bad = world.connect(clean(Version::V5, "bad"));
+        let good = world.connect(clean(Version::V5, "good"));
+        world.begin_send_bytes(bad, &[0xff, 0x00]);
+        world.settle();
+        assert_eq!(
+            world.client(bad).disconnected(),
+            Some(ReasonCode::MalformedPacket)
+        );
+        world.send(good, &Packet::PingReq);
+        assert!(
+            world
+                .client(good)
+                .packets()
+                .any(|packet| *packet == Packet::PingResp)
+        );
+    });
+}
+
+/// The broker that shuts down says so to those who understand, and keeps what is persistent.
+#[test]
+fn shutdown_tells_clients_and_keeps_sessions() {
+    everywhere(|world| {
+        let clean_one = world.connect(clean(Version::V5, "clean"));
+        let kept = world.connect(persistent(Version::V5, "kept"));
+        world.subscribe(kept, "room/+", QoS::AtLeastOnce);
+        world.shut_down();
+        assert_eq!(
+            world.client(clean_one).disconnected(),
+            Some(ReasonCode::ServerShuttingDown)
+        );
+        assert_eq!(world.disk().len(Shelf::Sessions), 1);
+        world.crash();
+        let kept = world.connect(persistent(Version::V5, "kept"));
+        assert!(session_present(world, kept));
+    });
+}
+
+/// An operator can end a connection and give the reason.
+#[test]
+fn expelled_client_is_told_why() {
+    everywhere(|world| {
+        let client = world.connect(clean(Version::V5, "lamp"));
+        world.expel("lamp", ReasonCode::AdministrativeAction);
+        assert_eq!(
+            world.client(client).disconnected(),
+            Some(ReasonCode::AdministrativeAction)
+        );
+    });
+}
