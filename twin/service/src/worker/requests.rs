@@ -1,0 +1,423 @@
+//! Requests: messages and HTTP asks become commands to twins, and their answers wait for the round.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use plugin_api::{
+    Answer, Delivery, LinkEvent, LinkPublish, Properties, Property, ReasonCode, Ticket, To, put_property,
+};
+use twin_model::{
+    ClientToken, Command, Condition, Event, Input, NoChange, Refused, SectionChange, Twin, TwinId,
+    UpdateRequest, Version, Write, Writer,
+};
+
+use super::devices::{arc, device_of};
+use super::round::{Asker, Outcome};
+use super::{Worker, partition_of};
+use crate::ask::{Ask, Failure, Told, Wish, Work};
+use crate::clock::timestamp;
+use crate::documents::{self, Stub};
+use crate::topics::{self, Prefix, Tail, Topic, Verb};
+use crate::{change, metrics};
+
+/// What a write made of a twin.
+struct Written {
+    before: Version,
+    after: Arc<Twin>,
+    messages: Vec<LinkPublish>,
+}
+
+impl Worker {
+    pub(super) fn event(&mut self, event: LinkEvent) {
+        let limits = &self.shared.settings.limits;
+        match event {
+            LinkEvent::Message(delivery) => self.message(&delivery),
+            LinkEvent::Connected {
+                client_id,
+                principal,
+                peer,
+                version,
+                at,
+            } => {
+                if let Some(device) = device_of(&principal, limits) {
+                    self.connected(&device, client_id, peer, version, timestamp(at));
+                }
+            }
+            LinkEvent::Departed {
+                client_id,
+                principal,
+                why,
+                at,
+            } => {
+                if let Some(device) = device_of(&principal, limits) {
+                    self.departed(&device, &client_id, why, timestamp(at));
+                }
+            }
+            LinkEvent::Subscribed {
+                client_id,
+                principal,
+                filter,
+                ..
+            } => {
+                if let Some(device) = device_of(&principal, limits) {
+                    self.subscribed(&device, &client_id, filter);
+                }
+            }
+            LinkEvent::Settled { key, .. } if partition_of(key) == u64::from(self.number) => {
+                self.settled(key)
+            }
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, delivery: &Delivery) {
+        let own = delivery.principal.device.as_deref();
+        let Some(Topic {
+            tail: Tail::Request(verb),
+            prefix,
+            device,
+            twin,
+        }) = Topic::parse(&delivery.topic)
+        else {
+            return self.answer(delivery.ticket, Answer::Taken); // not a request, although the filter let it through
+        };
+        let device = match prefix {
+            Prefix::Aws | Prefix::Native => device,
+            Prefix::Me => match own {
+                Some(own) => own,
+                None => return self.answer(delivery.ticket, Answer::Refused(ReasonCode::NotAuthorized)),
+            },
+        };
+        if own == Some(device)
+            && let Ok(own) = topics::device_name(device, &self.shared.settings.limits)
+        {
+            self.shared.presences.heard(&own, self.now);
+        }
+        let mut asker = self.asker(delivery, verb);
+        asker.is_counted = prefix == Prefix::Aws && self.count(&asker);
+        if prefix == Prefix::Aws && !asker.is_counted {
+            let rejected = asker.reject(429, "Too many requests");
+            metrics::update("message", "throttled");
+            return self.outcome(device.into(), vec![rejected], asker);
+        }
+        match topics::twin_id(device, twin, &self.shared.settings.limits) {
+            Err(refused) => self.failed(device.into(), asker, &refused.into()),
+            Ok(id) => self.request(&id, verb, delivery, asker),
+        }
+    }
+
+    fn request(&mut self, id: &TwinId, verb: Verb, delivery: &Delivery, mut asker: Asker) {
+        let answer = match verb {
+            Verb::Get => self.shown(id, &delivery.payload, &mut asker),
+            Verb::Update => self.updated(id, delivery, &mut asker),
+            Verb::Delete => self.deleted(id, delivery, &asker),
+        };
+        match answer {
+            Ok(messages) => self.outcome(arc(&id.device), messages, asker),
+            Err(failure) => self.failed(arc(&id.device), asker, &failure),
+        }
+    }
+
+    fn shown(&mut self, id: &TwinId, payload: &[u8], asker: &mut Asker) -> Result<Vec<LinkPublish>, Failure> {
+        asker.stub.client_token = ClientToken::parse(payload, &self.shared.settings.limits)?;
+        let twin = self.existing(id)?;
+        Ok(vec![asker.accept(documents::get_accepted(&twin, &asker.stub))])
+    }
+
+    fn updated(
+        &mut self,
+        id: &TwinId,
+        delivery: &Delivery,
+        asker: &mut Asker,
+    ) -> Result<Vec<LinkPublish>, Failure> {
+        let limits = &self.shared.settings.limits;
+        asker.stub.client_token = ClientToken::find(&delivery.payload, limits);
+        let UpdateRequest {
+            update,
+            echo,
+            condition,
+            ..
+        } = UpdateRequest::parse(&delivery.payload, limits)?;
+        let command = Command::Update(update);
+        let write = self.write_by(
+            id,
+            &delivery.principal.name,
+            command,
+            condition,
+            NoChange::BumpVersion,
+        );
+        let Written {
+            after, mut messages, ..
+        } = self.write(id, &write, &asker.stub)?;
+        if let Command::Update(update) = &write.command {
+            messages.push(asker.accept(documents::update_accepted(&after, update, &echo, &asker.stub)));
+        }
+        Ok(messages)
+    }
+
+    fn deleted(
+        &mut self,
+        id: &TwinId,
+        delivery: &Delivery,
+        asker: &Asker,
+    ) -> Result<Vec<LinkPublish>, Failure> {
+        let write = self.write_by(
+            id,
+            &delivery.principal.name,
+            Command::Remove,
+            Condition::None,
+            NoChange::BumpVersion,
+        );
+        let Written {
+            before, mut messages, ..
+        } = self.write(id, &write, &asker.stub)?;
+        messages.push(asker.accept(documents::delete_accepted(before, &asker.stub)));
+        Ok(messages)
+    }
+
+    pub(super) fn ask(&mut self, ask: Ask) {
+        let Ask { id, work, reply } = ask;
+        let (told, messages) = match self.asked(&id, work) {
+            Ok((told, messages)) => (Ok(told), messages),
+            Err(failure) => (Err(failure), Vec::new()),
+        };
+        let outcome = Outcome {
+            device: arc(&id.device),
+            messages,
+            asker: None,
+            reply: Some((reply, told)),
+        };
+        self.round.outcomes.push(outcome);
+    }
+
+    fn asked(&mut self, id: &TwinId, work: Work) -> Result<(Told, Vec<LinkPublish>), Failure> {
+        let at = self.now;
+        match work {
+            Work::Read => {
+                let twin = self.existing(id)?;
+                Ok((
+                    Told {
+                        before: twin.version(),
+                        twin,
+                        at,
+                    },
+                    Vec::new(),
+                ))
+            }
+            Work::Write(wish) => {
+                let Wish {
+                    command,
+                    condition,
+                    no_change,
+                    writer,
+                    client_token,
+                } = *wish;
+                let write = self.write_by(id, &writer, command, condition, no_change);
+                let Written {
+                    before,
+                    after,
+                    messages,
+                } = self.write(id, &write, &Stub { at, client_token })?;
+                Ok((
+                    Told {
+                        before,
+                        twin: after,
+                        at,
+                    },
+                    messages,
+                ))
+            }
+        }
+    }
+
+    fn existing(&mut self, id: &TwinId) -> Result<Arc<Twin>, Failure> {
+        let twin = self.twin(id)?;
+        if twin.exists() {
+            Ok(twin)
+        } else {
+            Err(Refused::NotFound { id: id.clone() }.into())
+        }
+    }
+
+    fn write_by(
+        &self,
+        id: &TwinId,
+        writer: &str,
+        command: Command,
+        condition: Condition,
+        no_change: NoChange,
+    ) -> Write {
+        // Whatever is written gives the device another chance.
+        let reach = match self.reach(id) {
+            twin_model::Reach::Exhausted => twin_model::Reach::Online,
+            reach => reach,
+        };
+        Write {
+            now: self.now,
+            writer: Writer::new(writer),
+            reach,
+            condition,
+            no_change,
+            command,
+        }
+    }
+
+    /// Carries out a write: twin, change and messages go into the round, in the order delta, documents.
+    fn write(&mut self, id: &TwinId, write: &Write, stub: &Stub) -> Result<Written, Failure> {
+        let section = section(&write.command);
+        let before = self.twin(id)?;
+        let applied = match before.apply(write, &mut self.stamps, &self.shared.settings.limits) {
+            Ok(applied) => applied,
+            Err(refused) => {
+                metrics::update(section, result(&refused));
+                return Err(refused.into());
+            }
+        };
+        if !applied.changed {
+            metrics::update(section, "unchanged");
+            return Ok(Written {
+                before: before.version(),
+                after: before,
+                messages: Vec::new(),
+            });
+        }
+        metrics::update(section, "accepted");
+        self.round.changes.push(change::of_write(
+            &applied.twin,
+            &applied.events,
+            write.writer.as_str(),
+            write.now,
+        ));
+        let after = self.keep(&before, applied.twin);
+        let is_shown = after.version() != before.version();
+        if is_shown {
+            self.refresh(id);
+        }
+        let mut messages = Vec::new();
+        let delta = applied.events.iter().find_map(|event| match event {
+            Event::DeltaPending { delta } => Some(delta),
+            _ => None,
+        });
+        match delta {
+            Some(delta) => messages.extend(self.delta_messages(&after, delta, stub)),
+            None if is_shown => self.reconcile(Input::Changed {
+                twin: id.clone(),
+                open: false,
+            }),
+            None => {}
+        }
+        if is_shown && after.exists() {
+            messages.extend(self.documents_messages(&before, &after, stub));
+        }
+        Ok(Written {
+            before: before.version(),
+            after,
+            messages,
+        })
+    }
+
+    fn asker(&self, delivery: &Delivery, verb: Verb) -> Asker {
+        let topic = |tail| Topic::parse(&delivery.topic).map(|topic| topic.with(tail).to_string().into());
+        let (accepted, rejected) = (topic(Tail::Accepted(verb)), topic(Tail::Rejected(verb)));
+        let by_me = matches!(
+            Topic::parse(&delivery.topic),
+            Some(Topic {
+                prefix: Prefix::Me,
+                ..
+            })
+        );
+        let only = To::Only(delivery.client_id.clone());
+        let to = if by_me { only.clone() } else { To::Everyone };
+        let asker = Asker {
+            ticket: delivery.ticket,
+            client_id: delivery.client_id.clone(),
+            is_counted: false,
+            accepted: accepted.unwrap_or_else(|| Arc::clone(&delivery.topic)),
+            rejected: rejected.unwrap_or_else(|| Arc::clone(&delivery.topic)),
+            to,
+            properties: Bytes::new(),
+            stub: Stub {
+                at: self.now,
+                client_token: ClientToken::find(&delivery.payload, &self.shared.settings.limits),
+            },
+        };
+        match response(&delivery.properties) {
+            None => asker,
+            // To the requester alone: it may have no right to publish to the topic it names.
+            Some((topic, properties)) => Asker {
+                accepted: Arc::clone(&topic),
+                rejected: topic,
+                properties,
+                to: only,
+                ..asker
+            },
+        }
+    }
+
+    /// Counts one more request of a client, unless it has too many under way.
+    fn count(&mut self, asker: &Asker) -> bool {
+        let count = self.under_way.entry(asker.client_id.clone()).or_default();
+        let has_room = *count < self.shared.settings.in_flight_per_client_max;
+        *count += usize::from(has_room);
+        has_room
+    }
+
+    fn failed(&mut self, device: Arc<str>, asker: Asker, failure: &Failure) {
+        let message = asker.fail(failure);
+        match failure {
+            Failure::Refused(_) => {}
+            _ => tracing::error!(%device, %failure, "a request could not be carried out"),
+        }
+        self.outcome(device, vec![message], asker);
+    }
+
+    fn outcome(&mut self, device: Arc<str>, messages: Vec<LinkPublish>, asker: Asker) {
+        self.round.outcomes.push(Outcome {
+            device,
+            messages,
+            asker: Some(asker),
+            reply: None,
+        });
+    }
+
+    fn answer(&self, ticket: Ticket, answer: Answer) {
+        if let Some(broker) = self.shared.broker.get() {
+            broker.answer(ticket, answer);
+        }
+    }
+}
+
+/// The response topic of a request, and the properties of its answer.
+fn response(block: &[u8]) -> Option<(Arc<str>, Bytes)> {
+    let properties = Properties::parse_publish(block).ok()?;
+    let topic = properties.response_topic()?.into();
+    let mut answer = Vec::new();
+    if let Some(data) = properties.correlation_data() {
+        put_property(&mut answer, &Property::CorrelationData(data)).ok()?;
+    }
+    Some((topic, answer.into()))
+}
+
+const fn section(command: &Command) -> &'static str {
+    match command {
+        Command::SetDesired(_) | Command::ReplaceDesired(_) => "desired",
+        Command::Report(_) => "reported",
+        Command::Update(update) => match (&update.desired, &update.reported) {
+            (SectionChange::Keep, SectionChange::Keep) => "both",
+            (_, SectionChange::Keep) => "desired",
+            (SectionChange::Keep, _) => "reported",
+            (_, _) => "both",
+        },
+        Command::SetTags(_) => "tags",
+        Command::Remove => "whole",
+    }
+}
+
+const fn result(refused: &Refused) -> &'static str {
+    match refused.code() {
+        404 => "not_found",
+        409 => "conflict",
+        413 => "too_large",
+        _ => "invalid",
+    }
+}
