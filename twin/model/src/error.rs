@@ -14,8 +14,6 @@ pub enum Node {
     Desired,
     /// `reported`
     Reported,
-    /// `tags`
-    Tags,
 }
 
 impl fmt::Display for Node {
@@ -24,7 +22,6 @@ impl fmt::Display for Node {
             Self::State => "State",
             Self::Desired => "Desired",
             Self::Reported => "Reported",
-            Self::Tags => "Tags",
         })
     }
 }

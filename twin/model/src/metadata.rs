@@ -121,9 +121,6 @@ fn touch(branch: &mut Branch, change: &Map<String, Value>, after: &Map<String, V
                 branch.remove(key);
             }
             (Value::Object(change), Some(Value::Object(after))) if !after.is_empty() => {
-                if change.is_empty() {
-                    continue; // an empty object names nothing in an object that holds something
-                }
                 if !matches!(branch.get(key), Some(Entry::Branch(_))) {
                     branch.insert(key.clone(), Entry::Branch(Branch::new()));
                 }

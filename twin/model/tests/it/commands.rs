@@ -254,3 +254,29 @@ fn sync_status_follows_reach_and_since_moves_only_with_it() {
     desk.report(json!({"open": true, "speed": 2}));
     assert_eq!(desk.twin.sync().status, SyncStatus::InSync);
 }
+
+#[test]
+fn coming_into_being_is_a_change_even_for_a_quiet_writer_with_nothing_to_say() {
+    let mut desk = Desk::with("bell");
+    desk.no_change = NoChange::KeepVersion;
+    let applied = desk.set_desired(json!({}));
+    assert!(applied.changed);
+    assert_eq!(applied.events, [Event::Created]);
+    assert_eq!(desk.twin.version(), Version::new(1));
+    assert_eq!(content(desk.twin.desired()), serde_json::Value::Null);
+}
+
+#[test]
+fn a_twin_is_in_sync_since_it_came_into_being() {
+    let mut desk = Desk::with("bell");
+    desk.report(json!({"rings": 0}));
+    let state = SyncState {
+        status: SyncStatus::InSync,
+        since: desk.now,
+    };
+    assert_eq!(desk.twin.sync(), state);
+    desk.carry_out(Command::Remove);
+    desk.pass_millis(60_000);
+    desk.report(json!({"rings": 0}));
+    assert_eq!(desk.twin.sync().since, desk.now);
+}
