@@ -25,4 +25,4 @@ pub use principal::{Principal, Secret};
 pub use problem::Problem;
 
 // The words of MQTT that stand in the doors, so that a plugin needs no other crate of the house.
-pub use mqtt_wire::{ClientId, QoS, ReasonCode, TopicFilter, TopicName, Version};
+pub use mqtt_wire::{ClientId, Properties, Property, QoS, ReasonCode, TopicFilter, TopicName, Version, put_property};
