@@ -171,10 +171,10 @@ impl Shard {
             };
             if kept {
                 session.queue.release(id, body);
-                self.pump(*session_id, out);
             } else {
                 session.queue.abandon(id, message);
             }
+            self.pump(*session_id, out);
         }
     }
 
