@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-/// Why the broker did not start. All but `Recovery`, `Thread` and `Runtime` are the operator's to mend.
+/// Why the broker did not start. `Bind` and `Certificate` are the operator's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
@@ -31,10 +31,10 @@ pub enum StartError {
     #[error("cannot read sessions back: {0}")]
     Recovery(String),
     /// The system gave us no thread.
-    #[error("cannot start the thread of shard {shard}: {why}")]
+    #[error("cannot start the thread `{name}`: {why}")]
     Thread {
-        /// Which shard.
-        shard: u16,
+        /// The thread's name.
+        name: String,
         /// What the system said.
         why: io::Error,
     },

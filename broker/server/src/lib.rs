@@ -30,7 +30,9 @@ mod worker;
 
 pub mod settings;
 
+// What a journal keeps, in the words of the rules.
 pub use broker_core::{Batch, Op, Shelf, Visit};
+
 pub use drain::Undrained;
 pub use error::StartError;
 pub use gate::Gates;

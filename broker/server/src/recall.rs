@@ -2,15 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    io,
     sync::{Arc, Condvar, Mutex, PoisonError},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use broker_core::{Recall, ShardId};
 use tracing::error;
 
-use crate::{house::House, journal::Kept, mailbox::Letter};
+use crate::{error::StartError, house::House, journal::Kept, mailbox::Letter};
 
 /// Threads that read. Two, so that one slow read does not stop all.
 const READERS: usize = 2;
@@ -59,13 +58,14 @@ impl Recalls {
 }
 
 /// Starts the threads that read.
-pub(crate) fn start(house: &Arc<House>) -> io::Result<Vec<thread::JoinHandle<()>>> {
+pub(crate) fn start(house: &Arc<House>) -> Result<Vec<JoinHandle<()>>, StartError> {
     (0..READERS)
         .map(|number| {
-            let house = Arc::clone(house);
-            thread::Builder::new()
-                .name(format!("recall-{number}"))
+            let (house, name) = (Arc::clone(house), format!("recall-{number}"));
+            let thread = thread::Builder::new().name(name.clone());
+            thread
                 .spawn(move || read(&house))
+                .map_err(|why| StartError::Thread { name, why })
         })
         .collect()
 }

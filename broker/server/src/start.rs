@@ -2,8 +2,9 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    mem,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -51,7 +52,7 @@ pub struct Handle {
     house: Arc<House>,
     addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Broker {
@@ -168,7 +169,7 @@ impl Broker {
             house,
             addresses,
             stop,
-            threads,
+            threads: Mutex::new(threads),
         })
     }
 }
@@ -207,15 +208,15 @@ fn start_threads(
     shards: Vec<Shard>,
     links: Arc<[Attached]>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let no_thread = |shard| move |why| StartError::Thread { shard, why };
-    let mut threads = recall::start(house).map_err(no_thread(0))?;
-    for (id, shard) in (0..).zip(shards) {
-        let (house, links) = (Arc::clone(house), Arc::clone(&links));
-        let thread = thread::Builder::new()
-            .name(format!("shard-{id}"))
-            .spawn(move || worker::run(ShardId(id), shard, house, links))
-            .map_err(no_thread(id))?;
-        threads.push(thread);
+    let mut threads = recall::start(house)?;
+    for (id, shard) in (0..).map(ShardId).zip(shards) {
+        let (house, links, name) = (Arc::clone(house), Arc::clone(&links), format!("shard-{}", id.0));
+        let thread = thread::Builder::new().name(name.clone());
+        let started = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .and_then(|runtime| thread.spawn(move || worker::run(&runtime, id, shard, house, links)));
+        threads.push(started.map_err(|why| StartError::Thread { name, why })?);
     }
     Ok(threads)
 }
@@ -247,15 +248,15 @@ impl Handle {
     }
 
     /// Stops in order: accepts nobody, disconnects everybody, waits until everything is written and kept, ends the
-    /// threads. Must be called inside a runtime.
+    /// threads. Must be called inside a runtime, and once: afterwards nobody answers.
     ///
     /// # Errors
     /// When not everything was done by the deadline. The threads have ended all the same.
-    pub async fn drain(mut self, deadline: Duration) -> Result<(), Undrained> {
+    pub async fn drain(&self, deadline: Duration) -> Result<(), Undrained> {
         self.stop.send_replace(true);
         let drained = drain::drain(&self.house, deadline).await;
         self.stop_threads();
-        let threads = std::mem::take(&mut self.threads);
+        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // Panics have been told by the threads themselves.
         let _joined =
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join()))).await;

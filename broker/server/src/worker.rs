@@ -15,6 +15,7 @@ mod timer;
 use std::{
     future::poll_fn,
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -23,6 +24,7 @@ use std::{
 use broker_core::{Badge, ConnectionId, Input, Mail, Moment, Output, Outputs, Shard, ShardId};
 use plugin_api::Principal;
 use tokio::{
+    runtime::Runtime,
     sync::oneshot,
     task::{coop::unconstrained, yield_now},
 };
@@ -98,19 +100,9 @@ enum Course {
 ///
 /// A panic in here is a bug that leaves a part of the sessions without an owner: the process ends, so that whoever
 /// watches it starts it again and everything acknowledged is recovered.
-pub(crate) fn run(id: ShardId, shard: Shard, house: Arc<House>, links: Arc<[Attached]>) {
-    let work = move || match tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-    {
-        Ok(runtime) => runtime.block_on(unconstrained(Worker::serve(id, shard, house, links))),
-        Err(error) => {
-            error!(shard = id.0, %error, "a shard cannot have its event loop; the process ends");
-            std::process::abort();
-        }
-    };
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+pub(crate) fn run(runtime: &Runtime, id: ShardId, shard: Shard, house: Arc<House>, links: Arc<[Attached]>) {
+    let work = || runtime.block_on(unconstrained(Worker::serve(id, shard, house, links)));
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
         error!(
             shard = id.0,
             "a shard has panicked, which is a bug; the process ends, a restart recovers its sessions"

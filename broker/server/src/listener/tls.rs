@@ -17,7 +17,7 @@ use crate::{
 /// Protocols clients may ask for by ALPN. Not asking is fine, too.
 const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
 
-/// Reads the files that the settings name.
+/// Reads the files that the settings of a listener name, MQTT or not; ALPN is set for MQTT.
 ///
 /// # Errors
 /// When one cannot be read or does not fit, naming the key of the setting and the file.
