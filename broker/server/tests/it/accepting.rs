@@ -201,7 +201,7 @@ fn a_second_connection_takes_the_name_over() {
     new.hears_nothing();
 }
 
-/// [MQTT-3.1.2-24] Silence for one and a half times the keep alive ends the connection.
+/// [MQTT-3.1.2-22] Silence for one and a half times the keep alive ends the connection.
 #[test]
 fn a_silent_client_is_disconnected() {
     let house = House::open();

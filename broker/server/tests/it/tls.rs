@@ -3,7 +3,7 @@
 use std::{fs, net::TcpStream, path::PathBuf, sync::Arc};
 
 use broker::settings::{ClientCertificate, RawTls};
-use mqtt_wire::{QoS, ReasonCode, Version};
+use mqtt_wire::{Packet, QoS, ReasonCode, Version};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -12,7 +12,7 @@ use rustls::{
 use tempfile::TempDir;
 
 use crate::{
-    client::{Client, Heard, SOON, connect},
+    client::{Client, Heard, SOON, bytes, connect, publication},
     house::{Gate, House, Plan},
 };
 
@@ -115,6 +115,61 @@ fn messages_pass_through_tls_and_large_ones_too() {
     drop(lamp);
     switch.disconnect();
     assert_eq!(switch.hear(), Heard::Closed);
+}
+
+/// What the TLS session has already decrypted moves home with it.
+#[test]
+fn a_client_need_not_wait_for_connack_over_tls_either() {
+    let authority = Authority::new();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::None)),
+        ..Plan::shards(2)
+    }
+    .open();
+    let mut lamp = authority.dial(&house, None);
+    assert_eq!(
+        lamp.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+    lamp.subscribe("t", QoS::AtMostOnce);
+    let mut hasty = authority.dial(&house, None);
+    let mut stream = bytes(
+        Version::V5,
+        &Packet::Connect(Box::new(connect(Version::V5, "hasty"))),
+    );
+    for number in 0..200 {
+        let payload = number.to_string();
+        stream.extend(bytes(
+            Version::V5,
+            &publication("t", &payload, QoS::AtMostOnce, 0, false),
+        ));
+    }
+    hasty.write(&stream);
+    for number in 0..200 {
+        assert_eq!(lamp.message().payload, number.to_string());
+    }
+}
+
+#[test]
+fn the_last_word_is_heard_over_tls() {
+    let authority = Authority::new();
+    let house = Plan {
+        tls: Some(authority.tls(ClientCertificate::None)),
+        ..Plan::default()
+    }
+    .open();
+    let mut old = authority.dial(&house, None);
+    assert_eq!(
+        old.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+    let mut new = authority.dial(&house, None);
+    assert_eq!(
+        new.introduce(&connect(Version::V5, "lamp")).reason,
+        ReasonCode::Success
+    );
+    assert_eq!(old.hear(), Heard::Disconnect(ReasonCode::SessionTakenOver));
+    assert_eq!(old.hear(), Heard::Closed);
 }
 
 #[test]
