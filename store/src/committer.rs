@@ -164,6 +164,17 @@ struct Writer {
     failed: Option<CommitError>,
 }
 
+impl Drop for Writer {
+    /// Nobody waits for ever: not even should the thread end by a mistake of its own.
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue();
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        self.answer(left.into(), &Err(CommitError::Closed));
+    }
+}
+
 impl Writer {
     fn run(mut self) {
         while let Some(group) = self.take_group() {

@@ -30,19 +30,18 @@ pub(super) fn check(db: &Path, quarantine: &Quarantine) -> Result<State, OpenErr
     let manifests = list(Kind::Manifest)?;
     let path = db.join(CURRENT);
     let current = fs::read(&path);
+    let missing = matches!(&current, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    if missing && list(Kind::Table)?.is_empty() && list(Kind::Log)?.is_empty() {
+        // The first start was interrupted before it came to anything.
+        return Ok(State::Fresh);
+    }
     let Some((_, newest)) = manifests.last() else {
-        let empty = list(Kind::Table)?.is_empty() && list(Kind::Log)?.is_empty();
-        let never_was = empty && matches!(&current, Err(error) if error.kind() == io::ErrorKind::NotFound);
         let damage = SetAside {
             file: relative(&path),
             reason: "there is no manifest".into(),
             may_have_held: "which tables are in use; it was found out from the tables".into(),
         };
-        return Ok(if never_was {
-            State::Fresh
-        } else {
-            State::Lost(damage, path)
-        });
+        return Ok(State::Lost(damage, path));
     };
     let named = current.ok().and_then(|content| {
         let name = String::from_utf8(content).ok()?.strip_suffix('\n')?.to_owned();

@@ -230,7 +230,7 @@ impl Opening<'_> {
         while let Some((case, note)) = self.quarantine.unfinished().map_err(OpenError::io(self.data))? {
             match salvage::Note::parse(&note) {
                 Some(note) => salvage::resume(self, &case, &note)?,
-                None => rebuild::resume(self, &case)?,
+                None => rebuild::resume(self, &case, &note)?,
             }
         }
         Ok(())

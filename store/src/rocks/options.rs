@@ -26,6 +26,8 @@ pub(super) fn engine(options: &Options) -> Rocks {
     // One bound for all keyspaces together, because ten buffers of their own would be ten times the memory.
     rocks.set_db_write_buffer_size(options.write_buffer_bytes);
     rocks.set_max_open_files(options.open_files_max);
+    // Otherwise sixteen threads are started at every start, for a few files.
+    rocks.set_max_file_opening_threads(2);
     // One thread to write out and one to compact is what two cores can spare.
     rocks.set_max_background_jobs(2);
     // There is one writer, so nothing is gained by preparing for several.

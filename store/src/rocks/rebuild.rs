@@ -17,7 +17,10 @@ use crate::batch::{Change, Record, Records};
 use crate::error::OpenError;
 use crate::quarantine::{Case, SetAside};
 
-const NOTE: &str = "rebuild";
+/// The logs are being moved out of the way.
+const MOVING: &str = "move logs\n";
+/// The logs are out of the way; what is in the folder by now comes from replaying them.
+const REPLAYING: &str = "replay logs\n";
 /// Where RocksDB's repair puts what it does not use.
 const LOST: &str = "lost";
 
@@ -27,18 +30,26 @@ pub(super) fn begin(opening: &Opening<'_>, damage: SetAside, damaged: &Path) -> 
         .quarantine
         .begin(damage, damaged)
         .map_err(OpenError::io(damaged))?;
-    case.start(NOTE).map_err(OpenError::io(damaged))?;
-    resume(opening, &case)
+    case.start(MOVING).map_err(OpenError::io(damaged))?;
+    resume(opening, &case, MOVING)
 }
 
 /// Does what is left to do. Doing a step twice changes nothing.
-pub(super) fn resume(opening: &Opening<'_>, case: &Case) -> Result<(), OpenError> {
+pub(super) fn resume(opening: &Opening<'_>, case: &Case, note: &str) -> Result<(), OpenError> {
     let db = &opening.db;
     let io = |error| OpenError::io(db)(error);
     for (_, log) in files::list(db, Kind::Log).map_err(io)? {
         let name = log.file_name().unwrap_or(log.as_os_str()).to_string_lossy();
-        fs::rename(&log, case.path(&name)).map_err(OpenError::io(&log))?;
+        // A part of a replay must not be replayed itself: it would put older values over newer ones.
+        let away = if note == REPLAYING {
+            fs::remove_file(&log)
+        } else {
+            fs::rename(&log, case.path(&name))
+        };
+        away.map_err(OpenError::io(&log))?;
     }
+    files::sync_folder(&case.path("")).map_err(io)?;
+    case.start(REPLAYING).map_err(io)?;
     DB::repair(&opening.engine_options(), db).map_err(|error| opening.unreadable(&error))?;
     set_lost_tables_aside(opening).map_err(io)?;
     let logs = files::list(&case.path(""), Kind::Log).map_err(io)?;

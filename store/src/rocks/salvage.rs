@@ -20,6 +20,8 @@ use crate::quarantine::{Case, SetAside};
 
 /// The database as it was, in the case's folder: links to its files.
 const BEFORE: &str = "before";
+/// The same when it is not needed any more.
+const OVER: &str = "over";
 /// Changes are written in batches of about this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// The most characters of a key in a report.
@@ -29,17 +31,30 @@ const KEY_CHARS_MAX: usize = 80;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Note {
     table: u64,
+    /// The links are complete.
+    linked: bool,
 }
 
 impl Note {
     pub(super) fn parse(text: &str) -> Option<Self> {
+        let (stage, table) = text.trim_end().split_once(' ')?;
+        let linked = match stage {
+            "link" => false,
+            "salvage" => true,
+            _ => return None,
+        };
         Some(Self {
-            table: text.strip_prefix("table ")?.trim_end().parse().ok()?,
+            table: table.parse().ok()?,
+            linked,
         })
     }
 
     fn text(&self) -> String {
-        format!("table {}\n", self.table)
+        format!(
+            "{} {}\n",
+            if self.linked { "salvage" } else { "link" },
+            self.table
+        )
     }
 }
 
@@ -56,8 +71,7 @@ pub(super) fn begin(opening: &Opening<'_>, table: u64, error: &Error) -> Result<
         return rebuild::begin(opening, damage, &path);
     }
     let case = opening.quarantine.begin(damage, &path).map_err(io)?;
-    link_all(&opening.db, &case.path(BEFORE)).map_err(io)?;
-    let note = Note { table };
+    let note = Note { table, linked: false };
     case.start(&note.text()).map_err(io)?;
     resume(opening, &case, &note)
 }
@@ -66,6 +80,16 @@ pub(super) fn begin(opening: &Opening<'_>, table: u64, error: &Error) -> Result<
 pub(super) fn resume(opening: &Opening<'_>, case: &Case, note: &Note) -> Result<(), OpenError> {
     let io = |error| OpenError::io(&opening.db)(error);
     let before = case.path(BEFORE);
+    if !note.linked {
+        link_all(&opening.db, &before).map_err(io)?;
+        let linked = Note {
+            linked: true,
+            ..*note
+        };
+        case.start(&linked.text()).map_err(io)?;
+    } else if !before.exists() {
+        return finish(case).map_err(io);
+    }
     let old = opening
         .look(&before)
         .map_err(|error| opening.unreadable(&error))?;
@@ -99,12 +123,21 @@ pub(super) fn resume(opening: &Opening<'_>, case: &Case, note: &Note) -> Result<
 
 fn close(opening: &Opening<'_>, case: &Case, note: &Note) -> Result<(), OpenError> {
     let io = |error| OpenError::io(&opening.db)(error);
-    case.finish().map_err(io)?;
     let table = opening.db.join(files::table(note.table));
     if table.exists() {
         fs::remove_file(table).map_err(io)?;
     }
-    fs::remove_dir_all(case.path(BEFORE)).map_err(io)
+    // Half of it would look like damage after a kill, so it gets another name first.
+    fs::rename(case.path(BEFORE), case.path(OVER)).map_err(io)?;
+    finish(case).map_err(io)
+}
+
+fn finish(case: &Case) -> io::Result<()> {
+    match fs::remove_dir_all(case.path(OVER)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    case.finish()
 }
 
 fn link_all(from: &Path, to: &Path) -> io::Result<()> {

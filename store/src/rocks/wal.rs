@@ -28,7 +28,7 @@ pub(super) fn mend(db: &Path, format: &Format, quarantine: &Quarantine) -> Resul
         if reading.end != End::Foreign && (cut || !reading.damage.is_empty()) {
             let damage = reading.report(&path, format, cut);
             quarantine.begin(damage, &path).map_err(OpenError::io(&path))?;
-            files::write_durably(&path, &reading.sound).map_err(OpenError::io(&path))?;
+            files::write_durably(&path, &sound(&bytes)).map_err(OpenError::io(&path))?;
         }
         something_follows |= reading.groups > 0;
     }
@@ -48,10 +48,19 @@ pub(super) fn groups(path: &Path, visit: &mut dyn FnMut(&[u8])) -> Result<(), Op
     Ok(())
 }
 
+/// A log of the sound groups of another.
+fn sound(bytes: &[u8]) -> Vec<u8> {
+    let mut sound = Vec::new();
+    log::read(bytes, &mut |piece| {
+        if let Piece::Record(record) = piece {
+            log::append(&mut sound, record);
+        }
+    });
+    sound
+}
+
 /// What reading a log gave.
 struct Reading {
-    /// A log of the sound groups.
-    sound: Vec<u8>,
     groups: usize,
     damage: Vec<Loss>,
     end: End,
@@ -73,7 +82,6 @@ struct Loss {
 impl Reading {
     fn of(bytes: &[u8]) -> Self {
         let mut reading = Self {
-            sound: Vec::new(),
             groups: 0,
             damage: Vec::new(),
             end: End::Clean,
@@ -82,7 +90,6 @@ impl Reading {
         let mut open_losses = 0;
         reading.end = log::read(bytes, &mut |piece| match piece {
             Piece::Record(record) => {
-                log::append(&mut reading.sound, record);
                 reading.groups += 1;
                 let Some((sequence, count)) = group_header(record) else {
                     return;

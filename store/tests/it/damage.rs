@@ -1,6 +1,7 @@
 //! A flipped byte anywhere in the folder: the store opens, names the file, and has everything that was not hit.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -247,6 +248,45 @@ fn several_damaged_files_are_all_named() {
         assert!(set_aside.iter().any(|aside| aside.file.ends_with(name)), "{name}");
     }
     assert!(differences(&house, &content(&store)) < 400);
+}
+
+/// One to three files, each with a flipped byte, an emptied sector or a lost end. `STORE_DAMAGE_SEEDS=1000` for more.
+#[test]
+fn any_damage_is_survived_and_the_second_start_finds_what_the_first_did() {
+    let seeds = env::var("STORE_DAMAGE_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
+    let house = House::build();
+    for seed in 1..=seeds {
+        println!("seed {seed}");
+        let mut dice = Dice::seeded(seed);
+        let copy = house.copy();
+        let all = files(copy.path(), "", "");
+        for _ in 0..=dice.below(3) {
+            let path = &all[dice.below(all.len())];
+            let mut bytes = fs::read(path).unwrap();
+            if bytes.is_empty() {
+                continue;
+            }
+            let at = dice.below(bytes.len());
+            match dice.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes
+                    .iter_mut()
+                    .skip(at / 512 * 512)
+                    .take(512)
+                    .for_each(|byte| *byte = 0),
+                _ => bytes[at] ^= 1 << dice.below(8),
+            }
+            println!("{} at {at}", path.display());
+            fs::write(path, bytes).unwrap();
+        }
+        let (store, set_aside) = open_damaged(copy.path());
+        let found = content(&store);
+        let lost = differences(&house, &found);
+        println!("{lost} keys touched, {}", summary(&set_aside));
+        put(&store, FEED, "afterwards", "it works");
+        drop(store);
+        stays_well(copy.path(), &found, &set_aside);
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@
 
 mod contract;
 mod damage;
+mod disk;
 mod folder;
-mod full;
 mod kill;
 mod model;
 mod support;

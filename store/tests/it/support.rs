@@ -84,7 +84,7 @@ pub(crate) struct Dice(u64);
 
 impl Dice {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self(seed.wrapping_mul(2).wrapping_add(1))
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {

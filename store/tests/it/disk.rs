@@ -1,7 +1,6 @@
-//! A full disk: commits are refused, reads go on, and commits work again once there is room.
-//!
-//! Needs a file system of a known small size, which only root can mount; without root the story is not told.
+//! A disk that is full, and one that fails.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +11,7 @@ use store::{Batch, CommitError, Durability, Store};
 
 use crate::support::{Dice, TWINS, entries, folder, get, open, put};
 
-/// Unmounts at its end.
+/// A file system of a known small size. Unmounts at its end.
 struct Small<'a>(&'a Path);
 
 impl<'a> Small<'a> {
@@ -40,6 +39,7 @@ fn commit(store: &Store, number: u32) -> Result<(), CommitError> {
     store.commit_blocking(batch, Durability::Fsync)
 }
 
+/// Mounting needs root; without it the story is not told.
 #[test]
 fn a_full_disk_refuses_commits_until_there_is_room() {
     let folder = folder();
@@ -69,4 +69,48 @@ fn a_full_disk_refuses_commits_until_there_is_room() {
     println!("commits work again {:?} after there was room", started.elapsed());
     drop(store);
     assert_eq!(entries(&open(&data), TWINS).len(), number as usize + 2);
+}
+
+const FAILING: &str = "STORE_FAILING_FOLDER";
+
+/// Not a story of its own: runs where no file may grow beyond a limit, which to the store is a disk that fails.
+#[test]
+fn the_process_with_the_failing_disk() {
+    let Ok(folder) = env::var(FAILING) else { return };
+    let store = open(Path::new(&folder));
+    put(&store, TWINS, "before", "x");
+    let (number, error) = (0..1_000)
+        .find_map(|number| commit(&store, number).err().map(|error| (number, error)))
+        .unwrap();
+    assert!(matches!(error, CommitError::Failed(_)), "{error}");
+    for other in [number, number + 1] {
+        assert_eq!(commit(&store, other), Err(error.clone()));
+    }
+    assert_eq!(get(&store, TWINS, "before"), Some("x".into()));
+    assert_eq!(entries(&store, TWINS).len(), number as usize + 1);
+    assert_eq!(store.get(TWINS, &number.to_be_bytes()), Ok(None));
+    println!("failed at {number}");
+}
+
+#[test]
+fn a_failed_write_ends_writing_until_the_restart_and_reads_go_on() {
+    let folder = folder();
+    drop(open(folder.path()));
+    let limited = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" --exact disk::the_process_with_the_failing_disk --nocapture"])
+        .arg(env::current_exe().unwrap())
+        .env(FAILING, folder.path())
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&limited.stdout);
+    assert!(
+        limited.status.success(),
+        "{output} {}",
+        String::from_utf8_lossy(&limited.stderr)
+    );
+    let (_, number) = output.split_once("failed at ").unwrap();
+    let number: u32 = number.lines().next().unwrap().parse().unwrap();
+    let store = open(folder.path());
+    assert!((0..number).all(|number| store.get(TWINS, &number.to_be_bytes()).unwrap().is_some()));
+    assert_eq!(commit(&store, number), Ok(()));
 }
