@@ -4,6 +4,7 @@
 //! says why. So whoever is told something last is read, unheard, until it hangs up or its time is over.
 
 use std::{
+    collections::VecDeque,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -37,7 +38,7 @@ pub(crate) struct Leaver {
 /// All connections of a shard that are on their way out.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
-    leavers: Vec<Leaver>,
+    leavers: VecDeque<Leaver>,
 }
 
 impl Closing {
@@ -64,9 +65,9 @@ impl Closing {
         };
         if leaver.poll(cx).is_pending() && !unsent.is_empty() {
             if self.leavers.len() >= LEAVERS_MAX {
-                self.leavers.remove(0);
+                self.leavers.pop_front();
             }
-            self.leavers.push(leaver);
+            self.leavers.push_back(leaver);
         }
     }
 
@@ -78,10 +79,10 @@ impl Closing {
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         // They all have the same time, so the first is the next.
-        self.leavers.first().map(|leaver| leaver.until)
+        self.leavers.front().map(|leaver| leaver.until)
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.leavers.is_empty()
     }
 }
