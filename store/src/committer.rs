@@ -105,7 +105,7 @@ impl Committer {
         let mut queue = self.shared.queue();
         let refusal = if queue.closed {
             CommitError::Closed
-        } else if self.backlog_bytes().saturating_add(weight) > self.shared.options.backlog_bytes_max {
+        } else if self.backlog_bytes().saturating_add(weight) > self.shared.options.backlog_bound() {
             CommitError::Overloaded
         } else {
             self.shared.backlog.fetch_add(weight, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Bytes of batches that may wait for the store thread; a batch beyond it is refused with
-    /// [`CommitError::Overloaded`](crate::CommitError::Overloaded). At most 1 GiB.
+    /// [`CommitError::Overloaded`](crate::CommitError::Overloaded). More than 1 GiB counts as 1 GiB.
     pub backlog_bytes_max: usize,
     /// The most bytes written as one group. A larger single batch is a group of its own.
     pub group_bytes_max: usize,
@@ -30,6 +30,13 @@ pub struct Options {
     /// acknowledgements can prove that it would find one.
     #[doc(hidden)]
     pub acknowledge_before_sync: bool,
+}
+
+impl Options {
+    /// The bound that holds: below what the engine can take as one record.
+    pub(crate) fn backlog_bound(&self) -> usize {
+        self.backlog_bytes_max.min(1 << 30)
+    }
 }
 
 impl Default for Options {
