@@ -65,11 +65,12 @@ fn head(kind: &str, id: &TwinId, at: Timestamp) -> Map<String, Value> {
 fn describe(name: &str, changed: &[Path], section: Option<&Section>, places: &mut Vec<Value>) {
     let document = section.map(|section| &section.document);
     places.extend(changed.iter().map(|path| {
-        let place = below(name, path);
-        match document.and_then(|document| value_at(document, path)) {
-            Some(value) => json!({ "path": place, "value": value }),
-            None => json!({ "path": place, "removed": true }),
-        }
+        let place = ("path".to_owned(), Value::from(below(name, path)));
+        let now = match document.and_then(|document| value_at(document, path)) {
+            Some(value) => ("value".to_owned(), value),
+            None => ("removed".to_owned(), true.into()),
+        };
+        Value::Object([place, now].into_iter().collect())
     }));
 }
 

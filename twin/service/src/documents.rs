@@ -1,5 +1,7 @@
 //! Documents: what the service says about a twin on its topics, as shadow clients know it. Times are whole seconds.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use twin_model::{ClientToken, Delta, Form, Refused, Timestamp, Twin, Update, Version};
@@ -58,16 +60,20 @@ pub(crate) fn delta(twin: &Twin, delta: &Delta, stub: &Stub) -> Bytes {
 }
 
 /// `update/documents`: the twin before and after; nothing before when it has just come into being.
-pub(crate) fn documents(before: &Twin, after: &Twin, stub: &Stub) -> Bytes {
-    let previous = if before.exists() {
-        before.snapshot(Form::Seconds)
-    } else {
-        Value::Null
-    };
-    write(
-        stub,
-        [("previous", previous), ("current", after.snapshot(Form::Seconds))],
-    )
+pub(crate) fn documents(previous: Option<&str>, current: &str, stub: &Stub) -> Bytes {
+    let mut document = format!(
+        r#"{{"previous":{},"current":{current}"#,
+        previous.unwrap_or("null")
+    );
+    let rest = Value::Object(stub.finish(Map::new())).to_string();
+    document.push_str(&rest.replacen('{', ",", 1));
+    document.into()
+}
+
+/// A twin as one half of `update/documents`. It is the other half next time, so it is worth keeping.
+pub(crate) fn snapshot(twin: &Twin) -> Arc<str> {
+    let (state, metadata, version) = (twin.state(), twin.metadata(Form::Seconds), twin.version());
+    format!(r#"{{"state":{state},"metadata":{metadata},"version":{version}}}"#).into()
 }
 
 /// `delete/accepted`: the version that was removed.

@@ -11,7 +11,7 @@ mod twins;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn_with_state};
@@ -98,6 +98,9 @@ pub(crate) fn router(shared: Arc<Shared>, link: Arc<TwinLink>, authorize: Arc<dy
         });
     router
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(
+            api.shared.settings.limits.request_bytes_max,
+        ))
         .route_layer(from_fn_with_state(api.clone(), admit))
         .fallback(unknown)
         .with_state(api)
@@ -119,7 +122,6 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
         ),
     };
     let took = api.shared.clock.elapsed().saturating_sub(started);
-    metrics::committed(api.shared.feed.committed());
     metrics::request(route, method.as_str(), response.status().as_u16(), took);
     response
 }

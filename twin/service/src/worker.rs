@@ -6,9 +6,11 @@
 //! When a round fails, the partition takes nothing new until all rounds under way have ended, forgets what it has in
 //! memory, and goes on from what the store has.
 
+mod delivery;
 mod deltas;
 mod devices;
 mod mailbox;
+mod online;
 mod requests;
 mod round;
 
@@ -33,8 +35,8 @@ use crate::{metrics, record};
 
 use deltas::Deltas;
 pub(crate) use deltas::partition_of;
-use devices::Online;
 pub(crate) use mailbox::{Mail, Mailbox};
+use online::Online;
 use round::{Outcome, Round};
 
 /// How much mail one round takes.
@@ -349,6 +351,7 @@ impl Worker {
             match &result {
                 Ok(()) => {
                     self.committed = self.committed.max(number);
+                    metrics::committed(self.shared.feed.committed());
                     presences
                         .iter()
                         .for_each(|device| self.shared.presences.settled(device));

@@ -1,10 +1,12 @@
 //! Exchange: the parts of a request read strictly, and asks carried to partitions.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Query, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use twin_model::{Condition, EntityTag, TwinId, Version};
@@ -14,6 +16,9 @@ use super::fault::Fault;
 use crate::ask::{Ask, Failure, Told, Work};
 use crate::topics;
 use crate::worker::Mail;
+
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The twin that a path names: `{device}` (or `{thing}`) and, for named twins, `{name}`.
 #[derive(Debug)]
@@ -57,19 +62,16 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Fault> {
     }
 }
 
-/// The whole body, up to the limit of requests.
+/// The whole body, up to the limit of requests. A sender that takes too long would keep others from their turn.
 pub(crate) async fn body(api: &Api, request: Request) -> Result<Bytes, Fault> {
-    let bytes_max = api.shared.settings.limits.request_bytes_max;
-    let body = axum::body::to_bytes(request.into_body(), bytes_max).await;
-    body.map_err(|error| {
-        // Too long is the one fault that is not the connection's.
-        let is_too_long =
-            std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
-        if is_too_long {
-            Fault::too_large(bytes_max)
-        } else {
-            Fault::bad_request("the body ended early")
-        }
+    let deadline = api.shared.clock.elapsed() + BODY_PATIENCE;
+    let body = tokio::select! {
+        body = Bytes::from_request(request, api) => body,
+        () = api.shared.clock.reach(deadline) => return Err(Fault::too_slow(BODY_PATIENCE)),
+    };
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Fault::too_large(api.shared.settings.limits.request_bytes_max),
+        _ => Fault::bad_request("the body ended early"),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Fault: why a request was not carried out, told as problem details (RFC 9457) or as a shadow exception.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{Method, StatusCode};
@@ -76,6 +78,11 @@ impl Fault {
         fault.saying("The payload exceeds the maximum size allowed")
     }
 
+    pub(crate) fn too_slow(patience: Duration) -> Self {
+        let detail = format!("the body did not arrive within {} s", patience.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+    }
+
     pub(crate) fn unsupported(found: &str, wanted: &'static str) -> Self {
         let detail = format!("the body must be {wanted}, found {found:?}");
         let fault = Self::new(
@@ -118,6 +125,7 @@ impl Fault {
             "conflict" => "The twin is not as the request expects",
             "gone" => "These changes are no longer kept",
             "too-large" => "Too large",
+            "timeout" => "Too slow",
             "unsupported-media-type" => "The content type is not supported",
             "unavailable" => "Not available now",
             "too-many" => "Too many requests",

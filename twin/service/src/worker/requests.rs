@@ -11,7 +11,8 @@ use twin_model::{
     UpdateRequest, Version, Write, Writer,
 };
 
-use super::devices::{arc, device_of};
+use super::delivery::arc;
+use super::devices::device_of;
 use super::round::{Asker, Outcome};
 use super::{Worker, partition_of};
 use crate::ask::{Ask, Failure, Told, Wish, Work};
@@ -96,12 +97,16 @@ impl Worker {
         let mut asker = self.asker(delivery, verb);
         asker.is_counted = prefix == Prefix::Aws && self.count(&asker);
         if prefix == Prefix::Aws && !asker.is_counted {
+            self.find_token(&mut asker, delivery);
             let rejected = asker.reject(429, "Too many requests");
             metrics::update("message", "throttled");
             return self.outcome(device.into(), vec![rejected], asker);
         }
         match topics::twin_id(device, twin, &self.shared.settings.limits) {
-            Err(refused) => self.failed(device.into(), asker, &refused.into()),
+            Err(refused) => {
+                self.find_token(&mut asker, delivery);
+                self.failed(device.into(), asker, &refused.into());
+            }
             Ok(id) => self.request(&id, verb, delivery, asker),
         }
     }
@@ -110,11 +115,14 @@ impl Worker {
         let answer = match verb {
             Verb::Get => self.shown(id, &delivery.payload, &mut asker),
             Verb::Update => self.updated(id, delivery, &mut asker),
-            Verb::Delete => self.deleted(id, delivery, &asker),
+            Verb::Delete => self.deleted(id, delivery, &mut asker),
         };
         match answer {
             Ok(messages) => self.outcome(arc(&id.device), messages, asker),
-            Err(failure) => self.failed(arc(&id.device), asker, &failure),
+            Err(failure) => {
+                self.find_token(&mut asker, delivery);
+                self.failed(arc(&id.device), asker, &failure);
+            }
         }
     }
 
@@ -131,13 +139,14 @@ impl Worker {
         asker: &mut Asker,
     ) -> Result<Vec<LinkPublish>, Failure> {
         let limits = &self.shared.settings.limits;
-        asker.stub.client_token = ClientToken::find(&delivery.payload, limits);
+        let request = UpdateRequest::parse(&delivery.payload, limits)?;
         let UpdateRequest {
             update,
             echo,
             condition,
-            ..
-        } = UpdateRequest::parse(&delivery.payload, limits)?;
+            client_token,
+        } = request;
+        asker.stub.client_token = client_token;
         let command = Command::Update(update);
         let write = self.write_by(
             id,
@@ -159,8 +168,9 @@ impl Worker {
         &mut self,
         id: &TwinId,
         delivery: &Delivery,
-        asker: &Asker,
+        asker: &mut Asker,
     ) -> Result<Vec<LinkPublish>, Failure> {
+        self.find_token(asker, delivery);
         let write = self.write_by(
             id,
             &delivery.principal.name,
@@ -288,6 +298,7 @@ impl Worker {
             write.writer.as_str(),
             write.now,
         ));
+        let shown = self.twins.snapshot(id);
         let after = self.keep(&before, applied.twin);
         let is_shown = after.version() != before.version();
         if is_shown {
@@ -307,7 +318,13 @@ impl Worker {
             None => {}
         }
         if is_shown && after.exists() {
-            messages.extend(self.documents_messages(&before, &after, stub));
+            let previous = before
+                .exists()
+                .then(|| shown.unwrap_or_else(|| documents::snapshot(&before)));
+            let current = documents::snapshot(&after);
+            let payload = documents::documents(previous.as_deref(), &current, stub);
+            messages.extend(self.documents_messages(&after, &payload));
+            self.twins.put_snapshot(id, current);
         }
         Ok(Written {
             before: before.version(),
@@ -338,7 +355,7 @@ impl Worker {
             properties: Bytes::new(),
             stub: Stub {
                 at: self.now,
-                client_token: ClientToken::find(&delivery.payload, &self.shared.settings.limits),
+                client_token: None,
             },
         };
         match response(&delivery.properties) {
@@ -351,6 +368,13 @@ impl Worker {
                 to: only,
                 ..asker
             },
+        }
+    }
+
+    /// The mark of a request whose document was not read, so that its answer carries it too.
+    fn find_token(&self, asker: &mut Asker, delivery: &Delivery) {
+        if asker.stub.client_token.is_none() {
+            asker.stub.client_token = ClientToken::find(&delivery.payload, &self.shared.settings.limits);
         }
     }
 
