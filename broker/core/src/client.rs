@@ -60,10 +60,13 @@ pub(crate) struct Client {
     /// One and a half times the keep alive; zero if there is none.
     pub(crate) silence_max: Duration,
     pub(crate) last_heard: Moment,
+    /// When it is looked whether it was silent for too long.
+    pub(crate) silence_at: Moment,
     /// Messages above `QoS` 0 it takes at once.
     pub(crate) receive_maximum: u16,
     pub(crate) packet_bytes_max: u32,
-    /// Messages above `QoS` 0 from it that are not completely acknowledged.
+    /// Messages above `QoS` 0 from it that count against its limit: in MQTT 5 until their last acknowledgement is sent, in
+    /// MQTT 3.1.1 until the first, since a client that is not read could never release its messages.
     pub(crate) unacknowledged: u16,
     /// Acknowledgements that wait for their turn.
     pub(crate) owed: VecDeque<Owed>,

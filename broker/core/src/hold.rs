@@ -10,6 +10,7 @@ use crate::{
     message::Message,
     record::{self, Waiting},
     session::{SessionId, Stage},
+    topics::retained::Slot,
 };
 
 /// Names something that waits. Unique among all shards until a restart.
@@ -30,6 +31,7 @@ pub(crate) struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) line: Line,
+    pub(crate) session: SessionId,
     pub(crate) id: PacketId,
     pub(crate) qos: QoS,
 }
@@ -42,6 +44,45 @@ pub(crate) struct NewEntry {
     pub(crate) waiting: Waiting,
 }
 
+/// A session whose queue holds a message, and where it stands on disk, if it is to: session number and sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    pub(crate) session: SessionId,
+    pub(crate) stands: Option<(u64, u64)>,
+}
+
+/// Whether anybody got a message, or had no room for it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) took: bool,
+    pub(crate) refused: bool,
+}
+
+impl Outcome {
+    /// Adds what became of it at one receiver: whether there was room. `None`: it did not concern it.
+    pub(crate) const fn add(&mut self, delivered: Option<bool>) {
+        match delivered {
+            Some(true) => self.took = true,
+            Some(false) => self.refused = true,
+            None => {}
+        }
+    }
+
+    pub(crate) const fn merge(&mut self, other: Self) {
+        self.took |= other.took;
+        self.refused |= other.refused;
+    }
+
+    /// What an MQTT 5 publisher is told: 0x97 if every receiver's queue was full, 0x10 if there was none.
+    pub(crate) const fn reason(self) -> ReasonCode {
+        match (self.took, self.refused) {
+            (true, _) => ReasonCode::Success,
+            (false, true) => ReasonCode::QuotaExceeded,
+            (false, false) => ReasonCode::NoMatchingSubscribers,
+        }
+    }
+}
+
 /// A message that may not be sent to anybody before it is kept.
 #[derive(Debug)]
 pub(crate) struct HeldMessage {
@@ -49,24 +90,25 @@ pub(crate) struct HeldMessage {
     pub(crate) due: Option<Due>,
     /// If links have to answer too: what waits for them and for this.
     pub(crate) answers: Option<u64>,
+    /// The session whose will it is, and its number: its record goes without the will when the will is kept.
+    pub(crate) will_of: Option<(SessionId, u64)>,
     /// Receivers of this shard whose queues hold it.
-    pub(crate) sessions: Vec<SessionId>,
+    pub(crate) receivers: Vec<Receiver>,
     /// Shards whose sessions' queues hold it, or that keep its topic's retained message.
     pub(crate) shards: Vec<ShardId>,
     /// Their contributions that are still to come.
     pub(crate) contributions_due: usize,
     /// Queue entries to be kept, of all shards.
     pub(crate) entries: Vec<NewEntry>,
-    /// Whether it is to be kept as its topic's retained message.
+    /// Whether it is to be kept on disk as its topic's retained message.
     pub(crate) retain: bool,
-    /// If this shard keeps the topic's retained message: what stood there.
-    pub(crate) retained_before: Option<Option<Arc<Message>>>,
+    /// If it was set as the topic's retained message on this shard: what stood there.
+    pub(crate) retained_before: Option<Option<Slot>>,
     /// The receipt to be kept: session number and packet id.
     pub(crate) receipt: Option<(u64, PacketId)>,
     /// The number of the stored body, once it has one.
     pub(crate) body: Option<u64>,
-    /// Whether any receiver had room for it.
-    pub(crate) outcome: ReasonCode,
+    pub(crate) outcome: Outcome,
 }
 
 impl HeldMessage {
@@ -95,13 +137,23 @@ impl HeldMessage {
     }
 }
 
+/// A held message whose batch is complete.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    /// How many queue entries it stands in.
+    pub(crate) references: usize,
+    pub(crate) will_of: Option<(SessionId, u64)>,
+}
+
 /// What is to happen when the wait is over.
 #[derive(Debug)]
 pub(crate) enum What {
     /// Send a message to its receivers and acknowledge it.
     Message(Box<HeldMessage>),
     /// Acknowledge a message that was handed to links.
-    Acknowledge { due: Due, outcome: ReasonCode },
+    Acknowledge { due: Due },
+    /// Refuse a message, now that the receipt that had been kept of it is gone.
+    Decline { due: Due, reason: ReasonCode },
     /// Send bytes: a SUBACK, an UNSUBACK.
     Send {
         line: Line,
@@ -119,7 +171,6 @@ pub(crate) enum What {
     /// Send the PUBLISHes and PUBRELs of a session that waited for their records.
     Outgoing {
         session: SessionId,
-        number: u64,
         steps: Vec<(PacketId, Stage)>,
     },
 }
@@ -128,7 +179,6 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Subscribed {
     pub(crate) session: SessionId,
-    pub(crate) number: u64,
     pub(crate) filters: Vec<(mqtt_wire::TopicFilter, crate::subscription::Options, bool)>,
 }
 
@@ -142,6 +192,24 @@ pub(crate) struct Hold {
     pub(crate) what: What,
 }
 
+/// What a batch changes without anybody waiting for it. If the batch is refused it is done again later: a disk that
+/// keeps what is over would bring it back after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Upkeep {
+    /// Sessions something was written of: what is true of them then is written again.
+    pub(crate) sessions: Vec<SessionId>,
+    /// Removals of what has a number that never comes again.
+    pub(crate) removals: Batch,
+}
+
+/// A batch handed out and not answered.
+#[derive(Debug)]
+struct Unanswered {
+    ticket: u64,
+    bytes: usize,
+    upkeep: Upkeep,
+}
+
 /// Everything that waits, and the round's batch.
 #[derive(Debug)]
 pub(crate) struct Holds {
@@ -150,12 +218,12 @@ pub(crate) struct Holds {
     next: u64,
     /// The batch of this round.
     pub(crate) batch: Batch,
+    upkeep: Upkeep,
     /// The ticket the batch of this round will have.
     ticket: u64,
     /// What waits for which ticket, in order.
     waiting: VecDeque<(u64, u64)>,
-    /// Batches handed out and not answered, with their sizes.
-    unanswered: VecDeque<(u64, usize)>,
+    unanswered: VecDeque<Unanswered>,
     unanswered_bytes: usize,
 }
 
@@ -166,6 +234,7 @@ impl Holds {
             holds: HashMap::with_hasher(hasher.clone()),
             next: 0,
             batch: Batch::default(),
+            upkeep: Upkeep::default(),
             ticket: 1,
             waiting: VecDeque::new(),
             unanswered: VecDeque::new(),
@@ -222,18 +291,34 @@ impl Holds {
         }
     }
 
-    /// What a publisher is told if nothing fails.
-    pub(crate) fn note_outcome(&mut self, number: u64, reason: ReasonCode) {
-        match self.what_mut(number) {
-            Some(What::Message(held)) => held.outcome = reason,
-            Some(What::Acknowledge { outcome, .. }) => *outcome = reason,
-            _ => {}
+    /// Notes that this round writes something of a session.
+    pub(crate) fn touch(&mut self, session: SessionId) {
+        if self.upkeep.sessions.last() != Some(&session) {
+            self.upkeep.sessions.push(session);
         }
     }
 
-    /// Puts all that is to be kept of a held message into this round's batch, once every shard has contributed. Answers
-    /// how many queue entries refer to the body, if it has one: then it was stored under `body`.
-    pub(crate) fn submit_message(&mut self, number: u64, body: u64) -> Option<usize> {
+    /// Removes for good what has a number that never comes again.
+    pub(crate) fn remove(&mut self, shelf: Shelf, key: &[u8]) {
+        self.batch.delete(shelf, key);
+        self.upkeep.removals.delete(shelf, key);
+    }
+
+    /// Removes a range of such for good.
+    pub(crate) fn remove_range(&mut self, shelf: Shelf, from: &[u8], to: &[u8]) {
+        self.batch.delete_range(shelf, from, to);
+        self.upkeep.removals.delete_range(shelf, from, to);
+    }
+
+    /// Puts removals that were refused into this round's batch.
+    pub(crate) fn remove_again(&mut self, removals: &Batch) {
+        self.batch.append(removals);
+        self.upkeep.removals.append(removals);
+    }
+
+    /// Puts all that is to be kept of a held message into this round's batch, once every shard has contributed. If several
+    /// queue entries refer to its body, that is stored under this number.
+    pub(crate) fn submit_message(&mut self, number: u64, body: u64) -> Option<Submitted> {
         let Hold {
             what: What::Message(held),
             ..
@@ -246,10 +331,12 @@ impl Holds {
         }
         self.waiting.push_back((self.ticket, number));
         let references = held.entries.len();
-        let shared = references > 1;
-        held.body = shared.then_some(body);
+        held.body = (references > 1).then_some(body);
         held.write(&mut self.batch);
-        shared.then_some(references)
+        Some(Submitted {
+            references,
+            will_of: held.will_of,
+        })
     }
 
     /// One thing happened (or failed for a reason). The wait is given back if it is over.
@@ -275,21 +362,26 @@ impl Holds {
         let ticket = self.ticket;
         self.ticket += 1;
         let batch = std::mem::take(&mut self.batch);
-        self.unanswered.push_back((ticket, batch.len_bytes()));
-        self.unanswered_bytes += batch.len_bytes();
+        let bytes = batch.len_bytes();
+        self.unanswered.push_back(Unanswered {
+            ticket,
+            bytes,
+            upkeep: std::mem::take(&mut self.upkeep),
+        });
+        self.unanswered_bytes += bytes;
         Some((ticket, batch))
     }
 
-    /// The numbers of what waited for tickets up to this one.
-    pub(crate) fn answered(&mut self, through: u64) -> Vec<u64> {
-        while let Some((ticket, bytes)) = self.unanswered.front().copied()
-            && ticket <= through
-        {
-            self.unanswered.pop_front();
-            self.unanswered_bytes -= bytes;
+    /// The numbers of what waited for tickets up to this one, and what the batch of this one changed besides.
+    pub(crate) fn answered(&mut self, through: u64) -> (Vec<u64>, Upkeep) {
+        let mut last = Upkeep::default();
+        while let Some(answered) = self.unanswered.pop_front_if(|batch| batch.ticket <= through) {
+            self.unanswered_bytes -= answered.bytes;
+            last = answered.upkeep;
         }
         let count = self.waiting.partition_point(|(ticket, _)| *ticket <= through);
-        self.waiting.drain(..count).map(|(_, number)| number).collect()
+        let numbers = self.waiting.drain(..count).map(|(_, number)| number).collect();
+        (numbers, last)
     }
 
     /// Bytes handed to the store, or about to be, that it has not answered for.

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use mqtt_wire::{ClientId, TopicFilter};
 
-use crate::{hold::NewEntry, message::Message, topics::Interest};
+use crate::{
+    hold::{NewEntry, Outcome},
+    message::Message,
+    topics::Interest,
+};
 
 /// One letter from a shard to another.
 #[derive(Debug)]
@@ -41,13 +45,16 @@ pub(crate) enum Letter {
     Offer {
         number: u64,
         message: Arc<Message>,
-        keep: bool,
+        receivers: Receivers,
+        keep: Keep,
     },
     /// What has to be kept of your offer.
     Contribution {
         number: u64,
         entries: Vec<NewEntry>,
-        full: bool,
+        outcome: Outcome,
+        /// Whether there is no room for it as its topic's retained message.
+        retained_full: bool,
     },
     /// My offer is kept (its body under this number, if several share it), or is withdrawn.
     Settled {

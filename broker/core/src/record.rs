@@ -20,9 +20,9 @@ pub(crate) struct SessionRecord {
     pub(crate) expiry_secs: u32,
     /// When its connection ended; `None` while connected.
     pub(crate) left: Option<WallTime>,
+    /// Once the connection has ended: the messages in its queue before this number may have been sent.
+    pub(crate) sent_before: u64,
     pub(crate) will: Option<Will>,
-    /// When the will is due, once the connection has ended.
-    pub(crate) will_due: Option<WallTime>,
 }
 
 /// How one message waits for one session.
@@ -116,7 +116,7 @@ pub(crate) fn write_session(record: &SessionRecord) -> Vec<u8> {
     put_badge(&mut out, &record.badge);
     out.extend_from_slice(&record.expiry_secs.to_be_bytes());
     put_time(&mut out, record.left);
-    put_time(&mut out, record.will_due);
+    out.extend_from_slice(&record.sent_before.to_be_bytes());
     match &record.will {
         None => out.push(0),
         Some(will) => {
@@ -136,7 +136,7 @@ pub(crate) fn read_session(bytes: &[u8]) -> Option<SessionRecord> {
     let badge = input.badge()?;
     let expiry_secs = input.u32()?;
     let left = input.time()?;
-    let will_due = input.time()?;
+    let sent_before = input.u64()?;
     let will = match input.u8()? {
         0 => None,
         _ => Some(Will {
@@ -150,8 +150,8 @@ pub(crate) fn read_session(bytes: &[u8]) -> Option<SessionRecord> {
         badge,
         expiry_secs,
         left,
+        sent_before,
         will,
-        will_due,
     })
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mqtt_wire::{PacketId, QoS, TopicFilter};
+use mqtt_wire::{ClientId, PacketId, QoS, TopicFilter};
 
 use crate::{
     Batch, Moment, Shard, ShardId, Shelf, Shelves, WallTime,
@@ -14,7 +14,7 @@ use crate::{
     mail::Letter,
     message::Message,
     record::{self, Body, Outgoing, SessionRecord, Waiting},
-    session::{Flight, Inflight, Queue, Session, Stage},
+    session::{Flight, Inflight, Queue, Receipt, Session, Stage},
     subscription::Options,
     timers::Timer,
     topics::Interest,
@@ -42,7 +42,7 @@ struct RecoveredSession {
     subscriptions: Vec<(TopicFilter, Options)>,
     queue: Queue,
     flights: Vec<Flight>,
-    receipts: Vec<PacketId>,
+    receipts: Vec<Receipt>,
 }
 
 impl Recovered {
@@ -81,7 +81,7 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
     };
     let sessions = reading.sessions()?;
     let retained = reading.retained(wall)?;
-    reading.drop_orphans(&sessions)?;
+    let last_orphan = reading.drop_orphans(&sessions)?;
     let last_body = reading.bodies()?;
     let Reading {
         damaged,
@@ -93,7 +93,9 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
     let shards = shards.max(1);
     let last_session = sessions
         .iter()
-        .map(|session| session.number >> SESSION_SHARD_BITS)
+        .map(|session| session.number)
+        .chain(last_orphan)
+        .map(|number| number >> SESSION_SHARD_BITS)
         .max()
         .unwrap_or(0);
     let interests = interests(&sessions, shards);
@@ -166,17 +168,21 @@ impl<S: Shelves> Reading<'_, S> {
     }
 
     fn sessions(&mut self) -> Result<Vec<RecoveredSession>, S::Error> {
-        let mut found = Vec::new();
+        let mut found: BTreeMap<ClientId, (u64, SessionRecord)> = BTreeMap::new();
         let mut damaged = 0;
         self.scan(Shelf::Sessions, |key, value| {
             match (record::read_session_key(key), record::read_session(value)) {
-                (Some(number), Some(record)) => found.push((number, record)),
+                // A client's later session has the higher number. The record of an earlier one stays where the store refused
+                // to remove it.
+                (Some(number), Some(record)) => {
+                    found.insert(record.client_id.clone(), (number, record));
+                }
                 _ => damaged += 1,
             }
         })?;
         self.damaged += damaged;
         found
-            .into_iter()
+            .into_values()
             .map(|(number, record)| self.session(number, record))
             .collect()
     }
@@ -187,8 +193,11 @@ impl<S: Shelves> Reading<'_, S> {
             .and_then(|bytes| record::read_session_key(&bytes))
             .unwrap_or(0);
         let flights = self.flights(number)?;
-        let was_connected = record.left.is_none();
-        let queue = self.queue(number, cursor, &flights, was_connected)?;
+        let sent_before = match record.left {
+            Some(_) => record.sent_before,
+            None => u64::MAX, // It was connected: who knows.
+        };
+        let queue = self.queue(number, cursor, &flights, sent_before)?;
         Ok(RecoveredSession {
             number,
             subscriptions: self.subscriptions(number)?,
@@ -228,13 +237,10 @@ impl<S: Shelves> Reading<'_, S> {
         Ok(subscriptions)
     }
 
-    fn receipts(&self, number: u64) -> Result<Vec<PacketId>, S::Error> {
+    fn receipts(&self, number: u64) -> Result<Vec<Receipt>, S::Error> {
         let found = self.of_session(Shelf::Receipts, number)?;
-        Ok(found
-            .iter()
-            .filter_map(|(key, _)| record::read_packet_key(key))
-            .map(|(_, id)| id)
-            .collect())
+        let ids = found.iter().filter_map(|(key, _)| record::read_packet_key(key));
+        Ok(ids.map(|(_, id)| Receipt { id, settled: true }).collect())
     }
 
     fn flights(&mut self, number: u64) -> Result<Vec<Flight>, S::Error> {
@@ -258,7 +264,10 @@ impl<S: Shelves> Reading<'_, S> {
                             Some(Arc::new(message)),
                         ));
                     }
-                    None => self.damaged += 1,
+                    None => {
+                        self.damaged += 1;
+                        self.cleanup.delete(Shelf::Inflight, &key);
+                    }
                 },
             }
         }
@@ -287,7 +296,7 @@ impl<S: Shelves> Reading<'_, S> {
         number: u64,
         cursor: u64,
         flights: &[Flight],
-        was_connected: bool,
+        sent_before: u64,
     ) -> Result<Queue, S::Error> {
         let (mut first, mut next, mut messages, mut bytes) = (None, cursor, 0, 0);
         let mut bodies = Vec::new();
@@ -318,38 +327,34 @@ impl<S: Shelves> Reading<'_, S> {
             next,
             messages,
             bytes,
-            was_connected,
+            sent_before.min(next),
         ))
     }
 
-    /// Messages, ids and cursors of sessions that are gone.
-    fn drop_orphans(&mut self, sessions: &[RecoveredSession]) -> Result<(), S::Error> {
-        let known: BTreeSet<u64> = sessions.iter().map(|session| session.number).collect();
-        let mut orphans = BTreeSet::new();
-        for shelf in [
+    /// Everything of sessions that are gone, or whose record cannot be read, goes. Answers the highest of their numbers.
+    fn drop_orphans(&mut self, sessions: &[RecoveredSession]) -> Result<Option<u64>, S::Error> {
+        const OF_SESSIONS: [Shelf; 6] = [
+            Shelf::Sessions,
             Shelf::Subscriptions,
             Shelf::Inflight,
             Shelf::Receipts,
             Shelf::Cursors,
             Shelf::Queue,
-        ] {
+        ];
+        let known: BTreeSet<u64> = sessions.iter().map(|session| session.number).collect();
+        let mut orphans = BTreeSet::new();
+        for shelf in OF_SESSIONS {
             self.scan(shelf, |key, _| {
                 orphans.extend(record::read_session_key(key).filter(|number| !known.contains(number)));
             })?;
         }
-        for number in orphans {
-            for shelf in [
-                Shelf::Subscriptions,
-                Shelf::Inflight,
-                Shelf::Receipts,
-                Shelf::Cursors,
-                Shelf::Queue,
-            ] {
-                let (from, to) = (record::session_key(number), record::session_end(number));
+        for number in &orphans {
+            for shelf in OF_SESSIONS {
+                let (from, to) = (record::session_key(*number), record::session_end(*number));
                 self.cleanup.delete_range(shelf, &from, &to);
             }
         }
-        Ok(())
+        Ok(orphans.last().copied())
     }
 
     /// Bodies that nothing refers to go. Answers the highest number given out.
@@ -401,6 +406,7 @@ const fn flight(
         message,
         replace: None,
         dup: true,
+        again: false,
     }
 }
 
@@ -427,7 +433,7 @@ impl Shard {
             }
         }
         for message in recovered.retained {
-            self.retained.set(&message);
+            self.retained.set(&message, true);
         }
         for session in recovered.sessions {
             self.restore_session(session);
@@ -471,7 +477,7 @@ impl Shard {
         // A client that was connected counts as lost now.
         let will_at = delay.map(|delay| Moment::START + if was_connected { delay } else { rest(delay) });
         session.will_at = will_at;
-        session.will_due = record.will_due;
+        session.sent_before = record.sent_before;
         let ends_at = Moment::START + rest(interval);
         session.ends_at = (record.expiry_secs < u32::MAX).then_some(ends_at);
 
@@ -483,11 +489,13 @@ impl Shard {
             self.topics.subscribe(&filter, id, options, durable);
         }
         if let Some(at) = will_at {
-            self.timers.set(at, Timer::Will { session: id, number });
+            self.timers.set(at, Timer::Will { session: id });
         }
         if record.expiry_secs < u32::MAX {
-            self.timers
-                .set(ends_at, Timer::SessionExpiry { session: id, number });
+            self.timers.set(ends_at, Timer::SessionExpiry { session: id });
+        }
+        if was_connected {
+            self.record_session(id); // It left now.
         }
     }
 }

@@ -25,6 +25,14 @@ pub(crate) struct Will {
     pub(crate) expiry_secs: Option<u32>,
 }
 
+/// A `QoS` 2 message that was taken from the client and not yet released by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) id: PacketId,
+    /// Whether PUBREC may be sent: what the message has to wait for has happened.
+    pub(crate) settled: bool,
+}
+
 /// A session. Lives on the shard its client id hashes to.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -39,11 +47,11 @@ pub(crate) struct Session {
     pub(crate) subscriptions: Vec<(TopicFilter, Options)>,
     pub(crate) queue: Queue,
     pub(crate) inflight: Inflight,
-    /// `QoS` 2 messages taken from the client and not yet released by it.
-    pub(crate) receipts: Vec<PacketId>,
+    pub(crate) receipts: Vec<Receipt>,
     pub(crate) will: Option<Will>,
-    pub(crate) will_due: Option<WallTime>,
     pub(crate) left: Option<WallTime>,
+    /// Messages that stand on disk before this number may have been sent, on an earlier connection.
+    pub(crate) sent_before: u64,
     /// When its will is published, unless its client comes back.
     pub(crate) will_at: Option<Moment>,
     /// When it ends, unless its client comes back.
@@ -67,8 +75,8 @@ impl Session {
             inflight: Inflight::default(),
             receipts: Vec::new(),
             will: None,
-            will_due: None,
             left: None,
+            sent_before: 0,
             will_at: None,
             ends_at: None,
             recorded: false,
@@ -89,7 +97,7 @@ impl Session {
             expiry_secs: self.expiry_secs,
             left: self.left,
             will: self.will.clone(),
-            will_due: self.will_due,
+            sent_before: self.sent_before,
         }
     }
 
@@ -101,9 +109,7 @@ impl Session {
 
     /// The first sequence number of its queue that is still needed.
     pub(crate) fn cursor(&self) -> u64 {
-        self.inflight
-            .first_seq()
-            .unwrap_or(u64::MAX)
-            .min(self.queue.first_seq())
+        let under_way = self.inflight.seqs().min().unwrap_or(u64::MAX);
+        under_way.min(self.queue.first_seq())
     }
 }

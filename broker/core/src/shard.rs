@@ -1,8 +1,9 @@
 //! One shard: the clients, sessions and topics of its share of the client ids, and the door through which things happen.
 
-mod distribute;
+pub(crate) mod distribute;
 mod links;
-mod post;
+pub(crate) mod post;
+mod recalls;
 mod retry;
 
 use std::sync::Arc;
@@ -13,23 +14,16 @@ use mqtt_wire::{ClientId, DecodeError, Packet, QoS, ReasonCode};
 use crate::{
     ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending, subscribe::Wanted},
-    hold::{Hold, HoldId, Holds, Line, What},
-    recall::{Page, Recall},
+    hold::{Hold, HoldId, Holds, Line, Upkeep, What},
     record,
     recover::Recovered,
     session::{SessionId, Sessions},
     timers::{Timer, Timers},
     topics::{Topics, retained::Retained},
 };
-use distribute::Handed;
-use links::Links;
-
-/// A session that has ended and whose waiting messages are still being looked through for shared bodies.
-#[derive(Debug)]
-pub(crate) struct Purge {
-    /// The first sequence number it never had.
-    pub(crate) to: u64,
-}
+use links::{Handed, Links};
+use post::Offered;
+pub(crate) use recalls::Purge;
 
 /// The owner of a share of the broker's state. See the crate's documentation for how it is driven.
 #[derive(Debug)]
@@ -54,11 +48,13 @@ pub struct Shard {
     pub(crate) handed: HashMap<u64, Handed>,
     /// Retained messages that other shards were asked for.
     pub(crate) wanted: HashMap<u64, Wanted>,
-    /// Messages that other shards have offered and not settled, with the sessions whose queues hold them.
-    pub(crate) offered: HashMap<HoldId, Vec<SessionId>>,
+    pub(crate) offered: HashMap<HoldId, Offered>,
     /// Stored bodies this shard gave numbers to, with how many queue entries still refer to them.
     pub(crate) bodies: HashMap<u64, usize>,
+    /// Ended sessions whose messages on disk are being looked through, by their numbers.
     pub(crate) purges: HashMap<u64, Purge>,
+    /// What refused batches changed besides, until it is done again.
+    pub(crate) refused: Upkeep,
     /// Sessions with outgoing steps in this round's batch, and what waits for it.
     pub(crate) outgoing_awaited: HashMap<SessionId, u64>,
     /// Sessions whose cursor moved in this round.
@@ -99,6 +95,7 @@ impl Shard {
             offered: HashMap::with_hasher(hasher.clone()),
             bodies: HashMap::with_hasher(hasher.clone()),
             purges: HashMap::with_hasher(hasher.clone()),
+            refused: Upkeep::default(),
             outgoing_awaited: HashMap::with_hasher(hasher.clone()),
             cursors_moved: Vec::new(),
             slowed_by_store: Vec::new(),
@@ -164,6 +161,7 @@ impl Shard {
             };
             session.cursor_moved = false;
             let cursor = session.cursor();
+            self.holds.touch(id);
             self.holds.batch.put(
                 Shelf::Cursors,
                 &record::session_key(session.number),
@@ -174,7 +172,7 @@ impl Shard {
                     record::queue_key(session.number, from),
                     record::queue_key(session.number, cursor),
                 );
-                self.holds.batch.delete_range(Shelf::Queue, &from, &to);
+                self.holds.remove_range(Shelf::Queue, &from, &to);
             }
         }
         self.outgoing_awaited.clear();
@@ -200,6 +198,7 @@ impl Shard {
     pub fn counters(&self) -> Counters {
         Counters {
             sessions: self.sessions.len() as u64,
+            queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
             retained_messages: self.retained.len() as u64,
             ..self.counters
         }
@@ -247,6 +246,7 @@ impl Shard {
             | Packet::UnsubAck(_)
             | Packet::PingResp => self.expel(connection, ReasonCode::ProtocolError, out),
         }
+        self.slow_down(connection);
     }
 
     fn take_malformed(&mut self, connection: ConnectionId, error: &DecodeError, out: &mut Outputs) {
@@ -259,10 +259,10 @@ impl Shard {
                 Timer::KeepAlive { connection, serial } => {
                     self.look_for_silence(Line { connection, serial }, out)
                 }
-                Timer::SessionExpiry { session, number } => self.session_due(session, number, out),
-                Timer::Will { session, number } => self.will_due(session, number, out),
+                Timer::SessionExpiry { session } => self.session_due(session, out),
+                Timer::Will { session } => self.will_due(session, out),
                 Timer::LinkDeadline { number } => self.link_deadline(number, out),
-                Timer::Retry { session, number } => self.retry_outgoing(session, number),
+                Timer::Retry => self.retry(),
             }
         }
     }
@@ -272,20 +272,27 @@ impl Shard {
         let Some(client) = self.client_on(line) else {
             return;
         };
-        let due = client.last_heard + client.silence_max;
-        // A client we do not read cannot be heard.
-        if due > now || !client.reads() {
-            let again = due.max(now + std::time::Duration::from_millis(100));
-            self.timers.set(
-                again,
-                Timer::KeepAlive {
-                    connection: line.connection,
-                    serial: line.serial,
-                },
-            );
-            return;
+        if !client.reads() {
+            client.last_heard = now; // Whom we do not read we cannot hear.
+        }
+        if client.last_heard + client.silence_max > now {
+            return self.watch_for_silence(line);
         }
         self.expel(line.connection, ReasonCode::KeepAliveTimeout, out);
+    }
+
+    /// Sets the moment to look whether a client was silent for too long, if it has promised not to be.
+    pub(crate) fn watch_for_silence(&mut self, line: Line) {
+        let Some(client) = self
+            .client_on(line)
+            .filter(|client| !client.silence_max.is_zero())
+        else {
+            return;
+        };
+        let at = client.last_heard + client.silence_max;
+        client.silence_at = at;
+        let Line { connection, serial } = line;
+        self.timers.set(at, Timer::KeepAlive { connection, serial });
     }
 
     fn expel_client(&mut self, client_id: &ClientId, reason: ReasonCode, out: &mut Outputs) {
@@ -308,8 +315,12 @@ impl Shard {
     // What waited for the store
 
     fn remembered(&mut self, through: u64, refused: Option<ReasonCode>, out: &mut Outputs) {
-        self.counters.batches_refused += u64::from(refused.is_some());
-        for number in self.holds.answered(through) {
+        let (numbers, upkeep) = self.holds.answered(through);
+        if refused.is_some() {
+            self.counters.batches_refused += 1;
+            self.retry_all_later(upkeep);
+        }
+        for number in numbers {
             self.happened(number, refused, out);
         }
         if self.holds.unanswered_bytes() > self.settings.store_bytes_max / 2 {
@@ -332,21 +343,15 @@ impl Shard {
         };
         match (what, refused) {
             (What::Message(held), refused) => self.settle_message(number, *held, refused, out),
-            (What::Acknowledge { due, outcome }, refused) => {
-                self.settle_owed(due, refused.unwrap_or(outcome), out)
+            (What::Acknowledge { due }, refused) => {
+                self.settle_owed(due, refused, ReasonCode::Success, out);
             }
+            (What::Decline { due, reason }, _) => self.reply_to(due, reason, out),
             (What::Send { line, bytes, then }, None) => self.send_and_then(line, &bytes, then, out),
             (What::Complete { line, id }, None) => self.complete(line, id, out),
             (What::Open { line, bytes, resumed }, None) => self.open(line, &bytes, resumed, out),
-            (
-                What::Outgoing {
-                    session,
-                    number,
-                    steps,
-                },
-                None,
-            ) => self.outgoing_recorded(session, number, &steps, out),
-            (What::Outgoing { session, number, .. }, Some(_)) => self.retry_later(session, number),
+            (What::Outgoing { session, steps }, None) => self.outgoing_recorded(session, &steps, out),
+            (What::Outgoing { session, .. }, Some(_)) => self.retry_later(session),
             (
                 What::Send { line, .. } | What::Complete { line, .. } | What::Open { line, .. },
                 Some(reason),
@@ -356,72 +361,6 @@ impl Shard {
                 }
             }
         }
-    }
-
-    // Reading back
-
-    /// Asks for the next page of a session's waiting messages, if it is needed.
-    pub(crate) fn recall(&mut self, id: SessionId, out: &mut Outputs) {
-        let Some(session) = self
-            .sessions
-            .get_mut(id)
-            .filter(|session| session.connection.is_some())
-        else {
-            return;
-        };
-        if let Some((from, to)) = session.queue.wants_recall() {
-            out.duties
-                .push(Output::Recall(Recall::of_session(session.number, from, to)));
-        }
-    }
-
-    fn take_page(&mut self, page: Page, out: &mut Outputs) {
-        self.counters.damaged_messages += page.damaged;
-        if self.purges.contains_key(&page.session) {
-            return self.purge(&page, out);
-        }
-        let Some(id) = self.sessions.numbered(page.session) else {
-            return;
-        };
-        let Some(session) = self.sessions.get_mut(id) else {
-            return;
-        };
-        if page.failed {
-            session.queue.recall_failed();
-            self.retry_later(id, page.session);
-            return;
-        }
-        let under_way: Vec<u64> = session.inflight.iter().filter_map(|flight| flight.seq).collect();
-        session.queue.recalled(page, |seq| under_way.contains(&seq));
-        if session.connection.is_none() {
-            session.queue.unload();
-        }
-        self.pump(id, out);
-    }
-
-    /// Lets go of the bodies that an ended session's messages refer to; at the end the messages go too.
-    fn purge(&mut self, page: &Page, out: &mut Outputs) {
-        for (_, waiting, _) in &page.entries {
-            if let Some(body) = waiting.body {
-                self.release_body(body, out);
-            }
-        }
-        let Some(purge) = self.purges.get(&page.session) else {
-            return;
-        };
-        if let Some(next) = page.next
-            && !page.failed
-        {
-            out.duties
-                .push(Output::Recall(Recall::of_session(page.session, next, purge.to)));
-            return;
-        }
-        self.purges.remove(&page.session);
-        let (from, to) = (
-            record::session_key(page.session),
-            record::session_end(page.session),
-        );
-        self.holds.batch.delete_range(Shelf::Queue, &from, &to);
     }
 
     // Clients
@@ -451,7 +390,11 @@ impl Shard {
     }
 
     pub(crate) fn remove_client(&mut self, connection: ConnectionId) -> Option<Client> {
-        self.clients.get_mut(connection.0 as usize)?.take()
+        let client = self.clients.get_mut(connection.0 as usize)?.take()?;
+        let serial = client.serial;
+        self.timers
+            .unset(client.silence_at, Timer::KeepAlive { connection, serial });
+        Some(client)
     }
 
     /// Sends a packet of ours. One that is larger than the client takes is not sent [MQTT-3.1.2-24].

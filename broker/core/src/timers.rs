@@ -10,13 +10,13 @@ pub(crate) enum Timer {
     /// Look whether a client was silent for too long.
     KeepAlive { connection: ConnectionId, serial: u64 },
     /// A session ends, unless its client has come back.
-    SessionExpiry { session: SessionId, number: u64 },
+    SessionExpiry { session: SessionId },
     /// A will is published, unless its client has come back.
-    Will { session: SessionId, number: u64 },
+    Will { session: SessionId },
     /// A link has had its time to answer.
     LinkDeadline { number: u64 },
-    /// A session's records are written again after the store refused them.
-    Retry { session: SessionId, number: u64 },
+    /// What the store refused is done again.
+    Retry,
 }
 
 /// All deadlines of a shard.
@@ -28,6 +28,11 @@ pub(crate) struct Timers {
 impl Timers {
     pub(crate) fn set(&mut self, at: Moment, timer: Timer) {
         self.due.insert((at, timer));
+    }
+
+    /// Takes back what was set for this moment.
+    pub(crate) fn unset(&mut self, at: Moment, timer: Timer) {
+        self.due.remove(&(at, timer));
     }
 
     pub(crate) fn next(&self) -> Option<Moment> {

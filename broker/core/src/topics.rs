@@ -175,6 +175,12 @@ impl Route {
         self.links.iter().any(|target| target.responsible)
     }
 
+    /// Whether a message above `QoS` 0 has to be stored for a session of this shard.
+    pub(crate) fn has_durable_session(&self) -> bool {
+        let has_to = |target: &Target| target.durable && target.qos > QoS::AtMostOnce;
+        self.sessions.iter().any(has_to)
+    }
+
     fn add(&mut self, subscribers: &Subscribers) {
         self.links.extend_from_slice(&subscribers.links);
         self.shards.extend_from_slice(&subscribers.shards);
@@ -213,11 +219,7 @@ impl Route {
             kept.responsible |= later.responsible && later.link == kept.link;
             later.link == kept.link
         });
-        self.durable = self.shards.iter().any(|remote| remote.durable)
-            || self
-                .sessions
-                .iter()
-                .any(|target| target.durable && target.qos > QoS::AtMostOnce);
+        self.durable = self.shards.iter().any(|remote| remote.durable) || self.has_durable_session();
         self
     }
 }

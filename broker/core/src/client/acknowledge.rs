@@ -18,6 +18,12 @@ pub(crate) struct Owed {
     reply: Option<Reply>,
 }
 
+impl Owed {
+    pub(crate) fn is_for(&self, due: Due) -> bool {
+        self.id == due.id && self.qos == due.qos
+    }
+}
+
 impl Shard {
     /// Puts an acknowledgement in its turn; with a reply it may leave as soon as those before it have left.
     pub(crate) fn owe(&mut self, due: Due, reply: Option<Reply>, out: &mut Outputs) {
@@ -37,58 +43,83 @@ impl Shard {
         }
     }
 
-    /// What an acknowledgement says is known now.
-    pub(crate) fn settle_owed(&mut self, due: Due, reason: ReasonCode, out: &mut Outputs) {
-        if due.qos == QoS::ExactlyOnce && reason.is_error() {
-            self.forget_receipt(due);
+    /// What an acknowledgement says is known now: what came of the message, or why it was refused.
+    pub(crate) fn settle_owed(
+        &mut self,
+        due: Due,
+        refused: Option<ReasonCode>,
+        outcome: ReasonCode,
+        out: &mut Outputs,
+    ) {
+        let line = self.line_now(due);
+        let version = line
+            .and_then(|line| self.client_on(line))
+            .map(|client| client.version);
+        let reason = refused.unwrap_or(outcome);
+        let over = match version {
+            // There is no word for "no": who is refused must not believe that the message is safe, but who may not publish
+            // or reaches nobody is answered as always [MQTT-3.3.5-2].
+            Some(Version::V311) => refused.is_some_and(|reason| reason != ReasonCode::NotAuthorized),
+            Some(Version::V5) => reason.is_error(),
+            None => refused.is_some(),
+        };
+        let due = Due {
+            line: line.unwrap_or(due.line),
+            ..due
+        };
+        if due.qos == QoS::ExactlyOnce && !over {
+            self.settle_receipt(due);
         }
+        let was_kept = due.qos == QoS::ExactlyOnce && over && self.forget_receipt(due);
+        match version {
+            Some(Version::V311) if over => self.expel(due.line.connection, reason, out),
+            Some(Version::V5) if was_kept => {
+                // Its id is free for another message once PUBREC says so, and not before the receipt is gone.
+                let hold = self.holds.begin(1, What::Decline { due, reason });
+                self.holds.await_batch(hold);
+            }
+            Some(_) => self.reply_to(due, reason, out),
+            None => {}
+        }
+    }
+
+    /// Sends what an acknowledgement says, when its turn comes.
+    pub(crate) fn reply_to(&mut self, due: Due, reason: ReasonCode, out: &mut Outputs) {
         let Some(client) = self.client_on(due.line) else {
             return;
         };
-        if reason.is_error() && client.version == Version::V311 && reason != ReasonCode::NotAuthorized {
-            // It cannot be told, and must not believe that the message is safe.
-            self.expel(due.line.connection, reason, out);
-            return;
-        }
-        let waiting = client
-            .owed
-            .iter_mut()
-            .find(|owed| owed.id == due.id && owed.qos == due.qos && owed.reply.is_none());
-        if let Some(owed) = waiting {
+        let is_due = |owed: &&mut Owed| owed.is_for(due) && owed.reply.is_none();
+        if let Some(owed) = client.owed.iter_mut().find(is_due) {
             owed.reply = Some(Reply { id: due.id, reason });
         }
-        loop {
-            let Some(client) = self.client_on(due.line) else {
-                return;
-            };
+        self.send_replies(due.line, out);
+    }
+
+    /// The connection that an acknowledgement is owed on now. A `QoS` 2 message may have been sent again on another.
+    fn line_now(&mut self, due: Due) -> Option<Line> {
+        if self.client_on(due.line).is_some() {
+            return Some(due.line);
+        }
+        let connection = self.sessions.get(due.session)?.connection?;
+        let serial = self.client(connection)?.serial;
+        (due.qos == QoS::ExactlyOnce).then_some(Line { connection, serial })
+    }
+
+    /// Sends the acknowledgements whose turn it is.
+    fn send_replies(&mut self, line: Line, out: &mut Outputs) {
+        while let Some(client) = self.client_on(line) {
             let version = client.version;
+            let ready = client.owed.pop_front_if(|owed| owed.reply.is_some());
             let Some(Owed {
                 reply: Some(reply),
                 qos,
                 ..
-            }) = client.owed.front()
+            }) = ready
             else {
                 return;
             };
-            let (reply, qos) = (*reply, *qos);
-            client.owed.pop_front();
-            self.send_reply(due.line.connection, version, qos, reply, out);
+            self.send_reply(line.connection, version, qos, reply, out);
         }
-    }
-
-    /// Sends PUBREC again for a message that came again, unless the first is still owed.
-    pub(crate) fn acknowledge_again(&mut self, due: Due, out: &mut Outputs) {
-        let Some(client) = self.client_on(due.line) else {
-            return;
-        };
-        if client
-            .owed
-            .iter()
-            .any(|owed| owed.id == due.id && owed.qos == due.qos)
-        {
-            return;
-        }
-        self.send(due.line.connection, &Packet::PubRec(Ack::new(due.id)), out);
     }
 
     fn send_reply(
@@ -100,7 +131,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let ack = Ack::with(reply.id, reply.reason);
-        let over = qos == QoS::AtLeastOnce || (version == Version::V5 && reply.reason.is_error());
+        let over = qos == QoS::AtLeastOnce || version == Version::V311 || reply.reason.is_error();
         let packet = if qos == QoS::AtLeastOnce {
             Packet::PubAck(ack)
         } else {
@@ -136,47 +167,69 @@ impl Shard {
             connection,
             serial: client.serial,
         };
-        let Some(session) = self.sessions.get_mut(client.session) else {
+        let id = client.session;
+        let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let Some(at) = session.receipts.iter().position(|id| *id == ack.packet_id) else {
-            // Sent again, after a PUBCOMP that was lost: that is success, not an unknown id.
-            self.send(connection, &Packet::PubComp(Ack::new(ack.packet_id)), out);
-            return;
-        };
-        session.receipts.swap_remove(at);
-        if session.durable() {
-            self.holds.batch.delete(
-                Shelf::Receipts,
-                &record::packet_key(session.number, ack.packet_id),
-            );
-            let hold = self.holds.begin(
-                1,
-                What::Complete {
-                    line,
-                    id: ack.packet_id,
-                },
-            );
-            self.holds.await_batch(hold);
-        } else {
-            self.complete(line, ack.packet_id, out);
+        let known = session
+            .receipts
+            .iter()
+            .position(|receipt| receipt.id == ack.packet_id);
+        // An id that is not known was released before, and PUBCOMP was lost: that is success.
+        if let Some(at) = known {
+            if session.receipts.get(at).is_some_and(|receipt| !receipt.settled) {
+                return self.expel(connection, ReasonCode::ProtocolError, out); // There was no PUBREC.
+            }
+            session.receipts.swap_remove(at);
         }
+        if !session.durable() {
+            return self.complete(line, ack.packet_id, out);
+        }
+        let key = record::packet_key(session.number, ack.packet_id);
+        self.holds.batch.delete(Shelf::Receipts, &key);
+        self.holds.touch(id);
+        let complete = What::Complete {
+            line,
+            id: ack.packet_id,
+        };
+        let hold = self.holds.begin(1, complete);
+        self.holds.await_batch(hold);
     }
 
     pub(crate) fn complete(&mut self, line: Line, id: PacketId, out: &mut Outputs) {
-        if self.client_on(line).is_some() {
-            self.send(line.connection, &Packet::PubComp(Ack::new(id)), out);
+        let Some(client) = self.client_on(line) else {
+            return;
+        };
+        let counts = client.version == Version::V5;
+        self.send(line.connection, &Packet::PubComp(Ack::new(id)), out);
+        if counts {
             self.acknowledged(line.connection, out);
         }
     }
 
-    /// A message was refused: its id is free again.
-    pub(crate) fn forget_receipt(&mut self, due: Due) {
-        let Some(session) = self.client_on(due.line).map(|client| client.session) else {
+    /// What a message waited for has happened: its PUBREC may be sent, and sent again.
+    pub(crate) fn settle_receipt(&mut self, due: Due) {
+        let Some(session) = self.sessions.get_mut(due.session) else {
             return;
         };
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.receipts.retain(|id| *id != due.id);
+        for receipt in session.receipts.iter_mut().filter(|receipt| receipt.id == due.id) {
+            receipt.settled = true;
         }
+    }
+
+    /// A message was refused: its id is free again. Answers whether there was a receipt that may be on disk.
+    pub(crate) fn forget_receipt(&mut self, due: Due) -> bool {
+        let Some(session) = self.sessions.get_mut(due.session) else {
+            return false;
+        };
+        let before = session.receipts.len();
+        session.receipts.retain(|receipt| receipt.id != due.id);
+        if session.receipts.len() == before || !session.durable() {
+            return false;
+        }
+        let key = record::packet_key(session.number, due.id);
+        self.holds.batch.delete(Shelf::Receipts, &key);
+        self.holds.touch(due.session);
+        true
     }
 }

@@ -13,7 +13,6 @@ use crate::{
     output::Told,
     record,
     session::{Session, SessionId, Will},
-    timers::Timer,
 };
 
 impl Shard {
@@ -42,17 +41,8 @@ impl Shard {
         };
         let keep_alive_secs = self.keep_alive_of(connect);
         self.put_client(connection, self.new_client(line, id, connect, keep_alive_secs));
-        if keep_alive_secs > 0 {
-            let at = self.now + silence_max(keep_alive_secs);
-            self.timers.set(
-                at,
-                Timer::KeepAlive {
-                    connection,
-                    serial: line.serial,
-                },
-            );
-        }
-        self.attach(id, line, connect, badge);
+        self.watch_for_silence(line);
+        self.attach(id, line, connect, badge, out);
         let stored = self.record_session(id);
         let packet = Packet::ConnAck(self.connack(connect, id, resumed.is_some(), assigned, keep_alive_secs));
         let mut bytes = Vec::new();
@@ -83,7 +73,8 @@ impl Shard {
             self.depart(old, Departure::TakenOver, out);
             out.duties.push(Output::Close { connection: old });
         }
-        if clean_start {
+        // One that was to end with its connection may have been read back from disk for the sake of its will.
+        if clean_start || self.sessions.get(id).is_some_and(|session| !session.durable()) {
             self.end_session(id, out);
         }
     }
@@ -107,6 +98,7 @@ impl Shard {
             pauses: 0,
             silence_max: silence_max(keep_alive_secs),
             last_heard: self.now,
+            silence_at: self.now,
             receive_maximum: asked.min(self.settings.inflight_max),
             packet_bytes_max: connect
                 .max_packet_size
@@ -123,7 +115,8 @@ impl Shard {
     }
 
     /// Binds a session to its new connection.
-    fn attach(&mut self, id: SessionId, line: Line, connect: &Connect, badge: Badge) {
+    fn attach(&mut self, id: SessionId, line: Line, connect: &Connect, badge: Badge, out: &mut Outputs) {
+        self.unset_deadlines(id);
         let cap = u32::try_from(self.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
         let expiry_secs = match connect.version {
             Version::V5 => connect.session_expiry_secs.unwrap_or(0).min(cap),
@@ -138,23 +131,22 @@ impl Shard {
         session.badge = badge;
         session.expiry_secs = expiry_secs;
         session.will = connect.will.as_ref().map(will);
-        session.will_due = None;
-        session.will_at = None;
-        session.ends_at = None;
         session.left = None;
         if was_durable != session.durable() {
-            self.change_durability(id);
+            self.change_durability(id, out);
         }
     }
 
     /// A resumed session is kept from now on, or no longer: what is stored and routed for it follows.
-    fn change_durability(&mut self, id: SessionId) {
+    fn change_durability(&mut self, id: SessionId, out: &mut Outputs) {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
         let (durable, number) = (session.durable(), session.number);
         for (filter, options) in session.subscriptions.clone() {
-            self.topics.subscribe(&filter, id, options, durable);
+            if let Some(interest) = self.topics.subscribe(&filter, id, options, durable) {
+                self.tell_interest(&filter, interest, None, out);
+            }
             if durable {
                 let key = record::subscription_key(number, &filter);
                 self.holds
@@ -172,6 +164,7 @@ impl Shard {
         let kept = session.durable() || session.will.is_some() || session.recorded;
         if kept {
             session.recorded = true;
+            self.holds.touch(id);
             let value = record::write_session(&session.record());
             self.holds
                 .batch
@@ -246,7 +239,7 @@ impl Shard {
             out,
         );
         if resumed {
-            self.send_again(id, out);
+            self.resume_flights(id, out);
             for filter in &filters {
                 self.tell_subscribed(id, filter, true, out);
             }

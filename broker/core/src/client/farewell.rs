@@ -5,15 +5,14 @@ use std::{sync::Arc, time::Duration};
 use mqtt_wire::{Disconnect, Packet, ReasonCode, Version};
 
 use crate::{
-    ConnectionId, Departure, Moment, Output, Outputs, Shard, Shelf, WallTime,
+    ConnectionId, Departure, Output, Outputs, Shard, Shelf, WallTime,
     client::Publication,
-    mail::{Keep, Receivers},
+    mail::Keep,
     message::Message,
     output::Told,
-    recall::Recall,
     record,
     session::{Session, SessionId, Will},
-    shard::Purge,
+    shard::{Purge, distribute::Way},
     timers::Timer,
 };
 
@@ -87,6 +86,9 @@ impl Shard {
         };
         session.connection = None;
         session.left = Some(wall);
+        session.sent_before = session
+            .sent_before
+            .max(session.inflight.seqs().max().map_or(0, |seq| seq + 1));
         session.queue.unload();
         let (client_id, badge) = (session.client_id.clone(), session.badge.clone());
         if client.open {
@@ -105,78 +107,75 @@ impl Shard {
 
     /// A session has lost its connection: its will is published or waits for its moment, and so does its end.
     pub(crate) fn set_deadlines(&mut self, id: SessionId, out: &mut Outputs) {
-        let (now, wall) = (self.now, self.wall);
+        let now = self.now;
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let number = session.number;
         // The will is sent when its delay is over or the session ends, whichever is first [MQTT-3.1.3-9].
         let delay = session
             .will
             .as_ref()
             .map(|will| will.delay_secs.min(session.expiry_secs));
+        let expiry_secs = session.expiry_secs;
+        if expiry_secs == 0 {
+            return self.end_session(id, out);
+        }
+        if expiry_secs < FOR_EVER {
+            let at = now + seconds(expiry_secs);
+            session.ends_at = Some(at);
+            self.timers.set(at, Timer::SessionExpiry { session: id });
+        }
         if let Some(secs @ 1..) = delay {
             let at = now + seconds(secs);
-            session.will_due = Some(WallTime(wall.0 + u64::from(secs) * 1000));
             session.will_at = Some(at);
-            self.timers.set(at, Timer::Will { session: id, number });
-        } else {
-            self.publish_will(id, out);
+            self.timers.set(at, Timer::Will { session: id });
+            self.record_session(id);
+        } else if !self.publish_will(id, out) {
+            self.record_session(id);
         }
+    }
+
+    /// A session's client is back, or the session is over.
+    pub(crate) fn unset_deadlines(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        match session.expiry_secs {
-            0 => self.end_session(id, out),
-            FOR_EVER => {
-                self.record_session(id);
-            }
-            secs => {
-                let at = now + seconds(secs);
-                session.ends_at = Some(at);
-                self.timers.set(at, Timer::SessionExpiry { session: id, number });
-                self.record_session(id);
-            }
+        if let Some(at) = session.will_at.take() {
+            self.timers.unset(at, Timer::Will { session: id });
+        }
+        if let Some(at) = session.ends_at.take() {
+            self.timers.unset(at, Timer::SessionExpiry { session: id });
         }
     }
 
     /// The will's delay is over.
-    pub(crate) fn will_due(&mut self, id: SessionId, number: u64, out: &mut Outputs) {
-        if self.is_due(id, number, |session| session.will_at) {
-            self.publish_will(id, out);
+    pub(crate) fn will_due(&mut self, id: SessionId, out: &mut Outputs) {
+        if !self.publish_will(id, out) {
             self.record_session(id);
         }
     }
 
     /// The session's time is over.
-    pub(crate) fn session_due(&mut self, id: SessionId, number: u64, out: &mut Outputs) {
-        if self.is_due(id, number, |session| session.ends_at) {
-            self.counters.sessions_expired += 1;
-            self.end_session(id, out);
-        }
+    pub(crate) fn session_due(&mut self, id: SessionId, out: &mut Outputs) {
+        self.counters.sessions_expired += 1;
+        self.end_session(id, out);
     }
 
-    /// Whether the client has not come back, or left again, since a timer was set.
-    fn is_due(&self, id: SessionId, number: u64, deadline: impl FnOnce(&Session) -> Option<Moment>) -> bool {
-        self.sessions.get(id).is_some_and(|session| {
-            session.number == number
-                && session.connection.is_none()
-                && deadline(session).is_some_and(|at| at <= self.now)
-        })
-    }
-
-    fn publish_will(&mut self, id: SessionId, out: &mut Outputs) {
+    /// Publishes a session's will, if it has one. Answers whether the will has to be kept first: then the session's record
+    /// follows with it, so that a will is neither lost nor published twice if the process ends here.
+    fn publish_will(&mut self, id: SessionId, out: &mut Outputs) -> bool {
         let wall = self.wall;
         let Some(session) = self.sessions.get_mut(id) else {
-            return;
+            return false;
         };
-        session.will_due = None;
-        session.will_at = None;
+        if let Some(at) = session.will_at.take() {
+            self.timers.unset(at, Timer::Will { session: id });
+        }
         let Some(Will {
             message, expiry_secs, ..
         }) = session.will.take()
         else {
-            return;
+            return false;
         };
         let message = match expiry_secs {
             None => message,
@@ -188,21 +187,22 @@ impl Shard {
         let route = self.topics.route(&message.topic);
         let keep = if message.retain { Keep::Durable } else { Keep::No };
         let mut publication = Publication::of(&message);
-        self.send_on_its_way(
-            &mut publication,
-            &route,
-            Some(id),
-            None,
-            &Receivers::All,
+        let way = Way {
+            from: Some(id),
+            will: true,
             keep,
-            None,
-            out,
-        );
+            ..Way::along(&route)
+        };
+        self.send_on_its_way(&mut publication, way, out)
     }
 
     /// Ends a session: nothing of it stays, on no shard and not on disk. A will that still waits is published now.
     pub(crate) fn end_session(&mut self, id: SessionId, out: &mut Outputs) {
-        self.publish_will(id, out);
+        self.unset_deadlines(id);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.expiry_secs = 0;
+        }
+        let will_is_held = self.publish_will(id, out);
         let Some(session) = self.sessions.remove(id) else {
             return;
         };
@@ -215,29 +215,35 @@ impl Shard {
         for body in session.bodies() {
             self.release_body(body, out);
         }
-        if session.recorded {
-            self.erase(&session, out);
+        if !session.recorded {
+            return;
         }
+        if !will_is_held {
+            self.holds
+                .remove(Shelf::Sessions, &record::session_key(session.number));
+        }
+        self.erase(&session, out);
     }
 
+    /// Removes everything of an ended session but its record.
     fn erase(&mut self, session: &Session, out: &mut Outputs) {
         let (from, to) = (
             record::session_key(session.number),
             record::session_end(session.number),
         );
-        self.holds.batch.delete(Shelf::Sessions, &from);
-        self.holds.batch.delete(Shelf::Cursors, &from);
+        self.holds.remove(Shelf::Cursors, &from);
         for shelf in [Shelf::Subscriptions, Shelf::Inflight, Shelf::Receipts] {
-            self.holds.batch.delete_range(shelf, &from, &to);
+            self.holds.remove_range(shelf, &from, &to);
         }
         match session.queue.unloaded() {
             // What is only on disk may refer to shared bodies: they are looked up before it goes.
             Some((from, to)) => {
-                self.purges.insert(session.number, Purge { to });
-                out.duties
-                    .push(Output::Recall(Recall::of_session(session.number, from, to)));
+                let under_way = session.inflight.seqs();
+                let spared = under_way.chain(session.queue.held_seqs()).collect();
+                let asked = session.queue.is_recalling();
+                self.begin_purge(session.number, from, Purge { to, spared }, asked, out);
             }
-            None => self.holds.batch.delete_range(Shelf::Queue, &from, &to),
+            None => self.holds.remove_range(Shelf::Queue, &from, &to),
         }
     }
 }

@@ -9,9 +9,11 @@ use super::{LastTopic, Pause, Reply};
 use crate::{
     ConnectionId, Outputs, Shard, WallTime,
     hold::{Due, Line},
-    mail::{Keep, Receivers},
+    mail::Keep,
     message::Message,
     output::Question,
+    session::Receipt,
+    shard::distribute::Way,
     topics::Route,
 };
 
@@ -203,17 +205,13 @@ impl Shard {
             shared: None,
         };
         let keep = if publish.retain { Keep::Durable } else { Keep::No };
-        self.send_on_its_way(
-            &mut publication,
-            route,
-            Some(session),
+        let way = Way {
+            from: Some(session),
             due,
-            &Receivers::All,
             keep,
-            None,
-            out,
-        );
-        self.slow_down(connection);
+            ..Way::along(route)
+        };
+        self.send_on_its_way(&mut publication, way, out);
     }
 
     /// Notes a message above `QoS` 0. `None` if there is nothing more to do with it.
@@ -226,21 +224,23 @@ impl Shard {
     ) -> Option<Due> {
         let limit = self.settings.receive_maximum;
         let client = self.client_mut(connection)?;
+        let session = client.session;
         let due = Due {
             line: Line {
                 connection,
                 serial: client.serial,
             },
+            session,
             id,
             qos,
         };
-        let session = client.session;
-        if qos == QoS::ExactlyOnce && self.sessions.get(session)?.receipts.contains(&id) {
-            // Sent again: it was taken before, so only its PUBREC may have been lost [MQTT-4.3.3-10].
-            self.acknowledge_again(due, out);
+        let receipts = &self.sessions.get(session)?.receipts;
+        let known = receipts.iter().find(|receipt| receipt.id == id);
+        let known = known.filter(|_| qos == QoS::ExactlyOnce).copied();
+        let client = self.client_mut(connection)?;
+        if known.is_some() && client.owed.iter().any(|owed| owed.is_for(due)) {
             return None;
         }
-        let client = self.client_mut(connection)?;
         if client.unacknowledged >= limit && client.version == Version::V5 {
             self.expel(connection, ReasonCode::ReceiveMaximumExceeded, out);
             return None;
@@ -249,8 +249,18 @@ impl Shard {
         if client.unacknowledged >= limit && client.version == Version::V311 {
             client.pause(Pause::Unacknowledged);
         }
+        if let Some(receipt) = known {
+            // Sent again: it was taken before, so only its PUBREC may have been lost [MQTT-4.3.3-10].
+            let reason = ReasonCode::Success;
+            self.owe(due, receipt.settled.then_some(Reply { id, reason }), out);
+            return None;
+        }
         if qos == QoS::ExactlyOnce {
-            self.sessions.get_mut(session)?.receipts.push(id);
+            let settled = false;
+            self.sessions
+                .get_mut(session)?
+                .receipts
+                .push(Receipt { id, settled });
         }
         Some(due)
     }
@@ -272,11 +282,13 @@ impl Shard {
     /// Acknowledges a message at once, or after those before it. MQTT 3.1.1 has no word for "no" [MQTT-3.3.5-2].
     pub(crate) fn answer_publish(&mut self, due: Option<Due>, reason: ReasonCode, out: &mut Outputs) {
         let Some(due) = due else { return };
-        if due.qos == QoS::ExactlyOnce && reason.is_error() {
-            // A PUBREC with an error ends the exchange: no PUBREL follows [MQTT-4.3.3-9].
+        if due.qos == QoS::ExactlyOnce {
             let version = self.client(due.line.connection).map(|client| client.version);
-            if version == Some(Version::V5) {
+            if reason.is_error() && version == Some(Version::V5) {
+                // A PUBREC with an error ends the exchange: no PUBREL follows [MQTT-4.3.3-9].
                 self.forget_receipt(due);
+            } else {
+                self.settle_receipt(due);
             }
         }
         self.owe(due, Some(Reply { id: due.id, reason }), out);
@@ -292,8 +304,8 @@ impl Shard {
         ))
     }
 
-    /// Reads a durable publisher no further while the store is behind.
-    fn slow_down(&mut self, connection: ConnectionId) {
+    /// Reads a client no further while the store is behind.
+    pub(crate) fn slow_down(&mut self, connection: ConnectionId) {
         if self.holds.unanswered_bytes() <= self.settings.store_bytes_max {
             return;
         }

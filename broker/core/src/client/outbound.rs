@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mqtt_wire::{
-    Ack, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode, Version, put_property,
+    Ack, ClientId, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode, Version, put_property,
 };
 
 use super::Publication;
@@ -39,7 +39,7 @@ impl Shard {
         let window = usize::from(client.receive_maximum);
         let has_turn = client.open && session.queue.is_empty() && !session.inflight.awaits_record();
         let has_room =
-            qos == QoS::AtMostOnce || (session.inflight.len() < window && unsent < Outbox::HIGH_WATER);
+            qos == QoS::AtMostOnce || (session.inflight.len() < window && unsent <= Outbox::HIGH_WATER);
         if !has_turn || !has_room {
             return Some(self.queue(target, publication, qos, retain, replace));
         }
@@ -60,11 +60,16 @@ impl Shard {
             connection,
             out,
         );
-        if !sent {
+        if sent {
+            self.counters.messages_sent += 1;
+        } else {
             self.counters.dropped_too_large += 1;
+        }
+        if !sent || id.is_none() {
+            let client_id = replace.map(|_| session.client_id.clone());
+            self.settled(client_id, replace, out);
             return Some(true);
         }
-        self.counters.messages_sent += 1;
         if let Some(id) = id {
             let keeps = session.durable();
             let subscription_ids = target.subscription_ids.clone();
@@ -81,6 +86,7 @@ impl Shard {
                 message: keeps.then(|| publication.share()),
                 replace,
                 dup: false,
+                again: false,
             });
         }
         Some(true)
@@ -133,6 +139,7 @@ impl Shard {
 
     /// Sends what waits for a session, as far as its client's window and outbox have room and nothing is held.
     pub(crate) fn pump(&mut self, id: SessionId, out: &mut Outputs) {
+        self.send_again(id, out);
         while let Some(entry) = self.next_to_send(id, out) {
             self.send_entry(id, entry, out);
         }
@@ -178,7 +185,9 @@ impl Shard {
             return;
         }
         if entry.waiting.qos == QoS::AtMostOnce {
+            let client_id = entry.replace.map(|_| session.client_id.clone());
             self.send_message(connection, &entry.message, &entry.waiting, false, None, out);
+            self.settled(client_id, entry.replace, out);
             return;
         }
         let packet_id = session.inflight.take_id();
@@ -195,10 +204,12 @@ impl Shard {
             message: Some(Arc::clone(&entry.message)),
             replace: entry.replace,
             dup: entry.dup,
+            again: false,
         };
         session.inflight.push(flight);
         if let (true, Some(seq)) = (needs_record, entry.seq) {
             let key = record::packet_key(session.number, packet_id);
+            self.holds.touch(id);
             self.holds.batch.put(
                 Shelf::Inflight,
                 &key,
@@ -221,19 +232,9 @@ impl Shard {
 
     /// Goes on with a message once this round's batch, which holds its record, is kept.
     fn await_outgoing_record(&mut self, id: SessionId, packet_id: PacketId, stage: Stage) {
-        let Some(session) = self.sessions.get(id) else {
-            return;
-        };
-        let number = session.number;
         let hold = *self.outgoing_awaited.entry(id).or_insert_with(|| {
-            let hold = self.holds.begin(
-                1,
-                What::Outgoing {
-                    session: id,
-                    number,
-                    steps: Vec::new(),
-                },
-            );
+            let (session, steps) = (id, Vec::new());
+            let hold = self.holds.begin(1, What::Outgoing { session, steps });
             self.holds.await_batch(hold);
             hold.number
         });
@@ -246,32 +247,28 @@ impl Shard {
     pub(crate) fn outgoing_recorded(
         &mut self,
         id: SessionId,
-        number: u64,
         steps: &[(PacketId, Stage)],
         out: &mut Outputs,
     ) {
         for (packet_id, stage) in steps {
-            self.go_on_with_flight(id, number, *packet_id, *stage, out);
+            self.go_on_with_flight(id, *packet_id, *stage, out);
         }
         self.pump(id, out);
     }
 
-    fn go_on_with_flight(
-        &mut self,
-        id: SessionId,
-        number: u64,
-        packet_id: PacketId,
-        stage: Stage,
-        out: &mut Outputs,
-    ) {
-        let Some(session) = self
-            .sessions
-            .get_mut(id)
-            .filter(|session| session.number == number)
-        else {
+    fn go_on_with_flight(&mut self, id: SessionId, packet_id: PacketId, stage: Stage, out: &mut Outputs) {
+        let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let connection = session.connection;
+        if stage == Stage::AwaitRecord && session.inflight.is_behind_refused(packet_id) {
+            return; // It goes with the retry of the one before it, so that it does not overtake it.
+        }
+        let is_open = |connection: &ConnectionId| {
+            let client = self.clients.get(connection.0 as usize);
+            client.is_some_and(|client| client.as_ref().is_some_and(|client| client.open))
+        };
+        // While CONNACK has not left, what is due is sent after it.
+        let connection = session.connection.filter(is_open);
         let Some(flight) = session
             .inflight
             .get_mut(packet_id)
@@ -289,7 +286,6 @@ impl Shard {
         flight.stage = Stage::Published;
         let (message, waiting, dup) = (flight.message.clone(), flight.waiting.clone(), flight.dup);
         if let (Some(connection), Some(message)) = (connection, message)
-            && self.client(connection).is_some_and(|client| client.open)
             && !self.send_message(connection, &message, &waiting, dup, Some(packet_id), out)
         {
             self.finish_flight(id, packet_id, QoS::ExactlyOnce, out);
@@ -321,16 +317,22 @@ impl Shard {
             return false;
         };
         if qos == QoS::ExactlyOnce && session.durable() {
+            self.holds.touch(id);
             self.holds
                 .batch
                 .delete(Shelf::Inflight, &record::packet_key(session.number, packet_id));
         }
-        let client_id = session.client_id.clone();
+        let client_id = flight.replace.map(|_| session.client_id.clone());
         self.consumed(id, flight.seq, flight.waiting.body, out);
-        if let Some(key) = flight.replace {
+        self.settled(client_id, flight.replace, out);
+        true
+    }
+
+    /// Tells links that a client is done with a replaceable message.
+    fn settled(&self, client_id: Option<ClientId>, replace: Option<u64>, out: &mut Outputs) {
+        if let (Some(client_id), Some(key)) = (client_id, replace) {
             self.tell_all(&Told::Settled { client_id, key }, out);
         }
-        true
     }
 
     /// PUBREC: the message is the client's; what remains is to let it forget the id [MQTT-4.3.3-4].
@@ -365,67 +367,87 @@ impl Shard {
             Stage::Published => {
                 let (seq, body) = (flight.seq.take(), flight.waiting.body.take());
                 flight.message = None;
-                if !durable {
-                    flight.stage = Stage::Released;
-                    self.send(connection, &Packet::PubRel(Ack::new(ack.packet_id)), out);
-                    return;
-                }
-                flight.stage = Stage::AwaitReleaseRecord;
-                let key = record::packet_key(session.number, ack.packet_id);
-                self.holds
-                    .batch
-                    .put(Shelf::Inflight, &key, &record::write_outgoing(Outgoing::Released));
+                flight.again = false;
+                flight.stage = if durable {
+                    Stage::AwaitReleaseRecord
+                } else {
+                    Stage::Released
+                };
                 if let Some(seq) = seq {
-                    self.holds
-                        .batch
-                        .delete(Shelf::Queue, &record::queue_key(session.number, seq));
+                    let key = record::queue_key(session.number, seq);
+                    self.holds.remove(Shelf::Queue, &key);
                 }
+                let key = record::packet_key(session.number, ack.packet_id);
                 self.consumed(id, seq, body, out);
-                self.await_outgoing_record(id, ack.packet_id, Stage::AwaitReleaseRecord);
+                if durable {
+                    let released = record::write_outgoing(Outgoing::Released);
+                    self.holds.touch(id);
+                    self.holds.batch.put(Shelf::Inflight, &key, &released);
+                    self.await_outgoing_record(id, ack.packet_id, Stage::AwaitReleaseRecord);
+                } else {
+                    self.send(connection, &Packet::PubRel(Ack::new(ack.packet_id)), out);
+                }
             }
         }
     }
 
     /// A message on disk is needed no longer by this session.
     pub(crate) fn consumed(&mut self, id: SessionId, seq: Option<u64>, body: Option<u64>, out: &mut Outputs) {
-        if seq.is_some()
+        if let Some(seq) = seq
             && let Some(session) = self.sessions.get_mut(id)
-            && !session.cursor_moved
         {
-            session.cursor_moved = true;
-            self.cursors_moved.push(id);
+            if seq > session.cursor() {
+                // One before it is still needed, so that the cursor does not pass it.
+                let key = record::queue_key(session.number, seq);
+                self.holds.remove(Shelf::Queue, &key);
+            } else if !session.cursor_moved {
+                session.cursor_moved = true;
+                self.cursors_moved.push(id);
+            }
         }
         if let Some(body) = body {
             self.release_body(body, out);
         }
     }
 
-    /// Sends again what the last connection of a session did not acknowledge, with the same packet ids [MQTT-4.4.0-1].
-    pub(crate) fn send_again(&mut self, id: SessionId, out: &mut Outputs) {
+    /// What the last connection of a session did not acknowledge is due again, with the same packet ids [MQTT-4.4.0-1].
+    pub(crate) fn resume_flights(&mut self, id: SessionId, out: &mut Outputs) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         let Some(connection) = session.connection else {
             return;
         };
-        let mut again = Vec::new();
+        let mut released = Vec::new();
         for flight in session.inflight.iter_mut() {
-            let dup = flight.stage == Stage::Published;
-            flight.dup |= dup;
-            again.push((
-                flight.id,
-                flight.stage,
-                flight.message.clone(),
-                flight.waiting.clone(),
-            ));
+            match flight.stage {
+                Stage::Published => (flight.dup, flight.again) = (true, true),
+                Stage::Released => released.push(flight.id),
+                Stage::AwaitRecord | Stage::AwaitReleaseRecord => {}
+            }
         }
-        for (packet_id, stage, message, waiting) in again {
-            match (stage, message) {
-                (Stage::Published, Some(message)) => {
-                    self.send_message(connection, &message, &waiting, true, Some(packet_id), out);
-                }
-                (Stage::Released, _) => self.send(connection, &Packet::PubRel(Ack::new(packet_id)), out),
-                _ => {}
+        for packet_id in released {
+            self.send(connection, &Packet::PubRel(Ack::new(packet_id)), out);
+        }
+    }
+
+    /// Sends again what is due again, as far as the client's window has room: it may be smaller than that of the last
+    /// connection [MQTT-3.3.4-9].
+    fn send_again(&mut self, id: SessionId, out: &mut Outputs) {
+        while let Some(session) = self.sessions.get_mut(id)
+            && let Some(connection) = session.connection
+            && let Some(client) = self.clients.get(connection.0 as usize).and_then(Option::as_ref)
+            && client.open
+            && let Some(flight) = session.inflight.next_again(client.receive_maximum)
+        {
+            flight.again = false;
+            let (packet_id, qos) = (flight.id, flight.waiting.qos);
+            let (waiting, message) = (flight.waiting.clone(), flight.message.clone());
+            let sent = message.is_some_and(|message| {
+                self.send_message(connection, &message, &waiting, true, Some(packet_id), out)
+            });
+            if !sent {
+                self.finish_flight(id, packet_id, qos, out);
             }
         }
     }

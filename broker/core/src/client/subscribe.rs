@@ -11,11 +11,12 @@ use crate::{
     ConnectionId, Output, Outputs, Shard, ShardId, Shelf,
     client::Publication,
     hold::{Line, Subscribed, What},
-    mail::{Keep, Letter, Mail, Receivers},
+    mail::Letter,
     message::Message,
     output::{Question, Told},
     record,
     session::SessionId,
+    shard::distribute::Way,
     subscription::Options,
     topics::{Interest, Route, Target},
 };
@@ -24,7 +25,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) session: SessionId,
-    pub(crate) number: u64,
     pub(crate) options: Options,
     pub(crate) answers_due: usize,
 }
@@ -125,7 +125,6 @@ impl Shard {
         };
         let then = Subscribed {
             session: id,
-            number: session.number,
             filters: granted,
         };
         let stored = session.durable() && !then.filters.is_empty();
@@ -167,6 +166,7 @@ impl Shard {
         let durable = session.durable();
         if durable {
             let key = record::subscription_key(session.number, filter);
+            self.holds.touch(id);
             self.holds
                 .batch
                 .put(Shelf::Subscriptions, &key, &record::write_options(&options));
@@ -211,6 +211,7 @@ impl Shard {
             reasons.push(ReasonCode::Success);
             if session.recorded {
                 stored = true;
+                self.holds.touch(id);
                 self.holds.batch.delete(
                     Shelf::Subscriptions,
                     &record::subscription_key(session.number, filter),
@@ -267,10 +268,7 @@ impl Shard {
                 interest,
                 number,
             };
-            out.duties.push(Output::Mail {
-                to: shard,
-                mail: Mail(letter),
-            });
+            Self::post(shard, letter, out);
         }
     }
 
@@ -290,12 +288,7 @@ impl Shard {
             return;
         }
         out.append(line.connection, |outbox| outbox.extend_from_slice(bytes));
-        let Some(Subscribed {
-            session,
-            number,
-            filters,
-        }) = then
-        else {
+        let Some(Subscribed { session, filters }) = then else {
             return;
         };
         for (filter, options, new) in filters {
@@ -306,7 +299,7 @@ impl Shard {
                 RetainHandling::DoNotSend => false,
             };
             if wanted {
-                self.want_retained(session, number, &filter, options, out);
+                self.want_retained(session, &filter, options, out);
             }
         }
     }
@@ -315,13 +308,12 @@ impl Shard {
     fn want_retained(
         &mut self,
         session: SessionId,
-        number: u64,
         filter: &TopicFilter,
         options: Options,
         out: &mut Outputs,
     ) {
         let messages = self.retained.matching(filter, self.wall);
-        self.send_retained(session, number, options, &messages, out);
+        self.send_retained(session, options, &messages, out);
         let keeper = (!filter.is_wildcard()).then(|| self.keeper(filter.as_str()));
         let others: Vec<ShardId> = self
             .other_shards()
@@ -335,7 +327,6 @@ impl Shard {
             self.last_wanted,
             Wanted {
                 session,
-                number,
                 options,
                 answers_due: others.len(),
             },
@@ -345,10 +336,7 @@ impl Shard {
                 number: self.last_wanted,
                 filter: filter.clone(),
             };
-            out.duties.push(Output::Mail {
-                to: shard,
-                mail: Mail(letter),
-            });
+            Self::post(shard, letter, out);
         }
     }
 
@@ -358,23 +346,21 @@ impl Shard {
             return;
         };
         want.answers_due -= 1;
-        let (session, number, options, over) =
-            (want.session, want.number, want.options, want.answers_due == 0);
+        let (session, options, over) = (want.session, want.options, want.answers_due == 0);
         if over {
             self.wanted.remove(&wanted);
         }
-        self.send_retained(session, number, options, messages, out);
+        self.send_retained(session, options, messages, out);
     }
 
     fn send_retained(
         &mut self,
         id: SessionId,
-        number: u64,
         options: Options,
         messages: &[Arc<Message>],
         out: &mut Outputs,
     ) {
-        let Some(session) = self.sessions.get(id).filter(|session| session.number == number) else {
+        let Some(session) = self.sessions.get(id) else {
             return;
         };
         let target = Target {
@@ -395,16 +381,7 @@ impl Shard {
         for message in messages {
             let mut publication = Publication::of(message);
             publication.retain = true;
-            self.send_on_its_way(
-                &mut publication,
-                &route,
-                None,
-                None,
-                &Receivers::All,
-                Keep::No,
-                None,
-                out,
-            );
+            self.send_on_its_way(&mut publication, Way::along(&route), out);
         }
     }
 

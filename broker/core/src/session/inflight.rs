@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use mqtt_wire::{PacketId, QoS};
 
-use crate::{message::Message, record::Waiting};
+use crate::{
+    message::Message,
+    record::{Outgoing, Waiting},
+};
 
 /// How far an outgoing message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,21 @@ pub(crate) struct Flight {
     pub(crate) replace: Option<u64>,
     /// Whether PUBLISH may have been sent before.
     pub(crate) dup: bool,
+    /// Whether PUBLISH has to be sent again on this connection, and was not yet.
+    pub(crate) again: bool,
+}
+
+impl Flight {
+    /// What is kept on disk of it, besides its place in the queue: only at `QoS` 2 does the packet id matter later.
+    pub(crate) const fn outgoing(&self) -> Option<Outgoing> {
+        match (self.waiting.qos, self.stage, self.seq) {
+            (QoS::ExactlyOnce, Stage::AwaitReleaseRecord | Stage::Released, _) => Some(Outgoing::Released),
+            (QoS::ExactlyOnce, Stage::AwaitRecord | Stage::Published, Some(seq)) => {
+                Some(Outgoing::Published(seq))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A session's messages under way, oldest first.
@@ -70,8 +88,24 @@ impl Inflight {
             .any(|flight| flight.stage == Stage::AwaitRecord)
     }
 
-    pub(crate) fn first_seq(&self) -> Option<u64> {
-        self.flights.iter().filter_map(|flight| flight.seq).min()
+    /// Where its messages stand on disk.
+    pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
+        self.flights.iter().filter_map(|flight| flight.seq)
+    }
+
+    /// Whether a message before this one still waits for its record.
+    pub(crate) fn is_behind_refused(&self, id: PacketId) -> bool {
+        let mut before = self.flights.iter().take_while(|flight| flight.id != id);
+        before.any(|flight| flight.stage == Stage::AwaitRecord)
+    }
+
+    /// The first message that has to be sent again, if fewer than `window` others are with the client.
+    pub(crate) fn next_again(&mut self, window: u16) -> Option<&mut Flight> {
+        let due = self.flights.iter().filter(|flight| flight.again).count();
+        if due == 0 || self.flights.len() - due >= usize::from(window) {
+            return None;
+        }
+        self.flights.iter_mut().find(|flight| flight.again)
     }
 
     /// Gives out a packet id that is not in use. Call only while fewer than 65,535 messages are under way.

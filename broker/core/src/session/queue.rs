@@ -48,12 +48,12 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// The queue of a recovered session: all on disk.
-    pub(crate) fn recovered(first: u64, next: u64, messages: u64, bytes: u64, was_connected: bool) -> Self {
+    pub(crate) fn recovered(first: u64, next: u64, messages: u64, bytes: u64, sent_before: u64) -> Self {
         Self {
             next_seq: next,
             trimmed: first,
             unloaded_from: (messages > 0).then_some(first),
-            resent_before: if was_connected { next } else { 0 },
+            resent_before: sent_before,
             messages,
             bytes,
             ..Self::default()
@@ -63,6 +63,21 @@ impl Queue {
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.loaded.is_empty() && self.unloaded_from.is_none()
+    }
+
+    /// How many messages wait.
+    pub(crate) const fn len(&self) -> u64 {
+        self.messages
+    }
+
+    /// Where the messages stand on disk that may not be read yet.
+    pub(crate) fn held_seqs(&self) -> impl Iterator<Item = u64> {
+        self.held.iter().map(|(seq, _)| *seq)
+    }
+
+    /// Whether a page was asked for and has not come.
+    pub(crate) const fn is_recalling(&self) -> bool {
+        self.recalling
     }
 
     /// The shared bodies that messages in memory refer to.

@@ -2,184 +2,181 @@
 
 use std::sync::Arc;
 
-use mqtt_wire::{QoS, ReasonCode};
+use mqtt_wire::{PacketId, QoS};
 
 use crate::{
-    Answer, LinkId, LinkMessage, Moment, Output, Outputs, Shard, ShardId, To,
+    Outputs, Shard, ShardId, Shelf,
     client::Publication,
-    hold::{Due, HeldMessage, HoldId, NewEntry, What},
-    mail::{Keep, Letter, Mail, Receivers},
+    hold::{Due, HeldMessage, HoldId, NewEntry, Outcome, Receiver, What},
+    mail::{Keep, Letter, Receivers},
     message::Message,
     record::{self, Waiting},
-    session::{Entry, SessionId},
-    timers::Timer,
-    topics::{Route, Target},
+    session::{Entry, Session, SessionId},
+    topics::{Route, Target, retained::Slot},
 };
 
-/// A message handed to a link and not answered.
-#[derive(Debug)]
-pub(crate) struct Handed {
-    pub(crate) link: LinkId,
-    pub(crate) bytes: usize,
-    /// What waits for the answer.
-    pub(crate) hold: Option<u64>,
-    pub(crate) deadline: Moment,
+/// What came of queueing a message for this shard's sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Queued {
+    pub(crate) receivers: Vec<Receiver>,
+    pub(crate) entries: Vec<NewEntry>,
+    pub(crate) outcome: Outcome,
+}
+
+/// Whom a message is for, and what is to become of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) route: &'a Route,
+    /// The session that publishes it.
+    pub(crate) from: Option<SessionId>,
+    /// Whether it is that session's will.
+    pub(crate) will: bool,
+    /// The acknowledgement that is owed for it.
+    pub(crate) due: Option<Due>,
+    pub(crate) receivers: &'a Receivers,
+    pub(crate) keep: Keep,
+    /// If set, a later message of this key takes its place while it waits.
+    pub(crate) replace: Option<u64>,
+}
+
+impl<'a> Way<'a> {
+    /// To everybody on a route, from nobody, and nothing more.
+    pub(crate) const fn along(route: &'a Route) -> Self {
+        Self {
+            route,
+            from: None,
+            will: false,
+            due: None,
+            receivers: &Receivers::All,
+            keep: Keep::No,
+            replace: None,
+        }
+    }
 }
 
 impl Shard {
-    /// Sends a message to everybody it concerns, and sees to its acknowledgement.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a fact of its own about one publish"
-    )]
+    /// Sends a message to everybody it concerns, and sees to its acknowledgement. Answers whether it has to be kept first.
     pub(crate) fn send_on_its_way(
         &mut self,
         publication: &mut Publication<'_>,
-        route: &Route,
-        from: Option<SessionId>,
-        due: Option<Due>,
-        receivers: &Receivers,
-        keep: Keep,
-        replace: Option<u64>,
+        way: Way<'_>,
         out: &mut Outputs,
-    ) {
-        let receipt = due.filter(|due| due.qos == QoS::ExactlyOnce).and_then(|due| {
-            let id = self.client_on(due.line)?.session;
-            let session = self.sessions.get(id)?;
-            session.durable().then_some((session.number, due.id))
-        });
+    ) -> bool {
         let has_to_be_kept = publication.qos > QoS::AtMostOnce
-            && replace.is_none()
-            && (receipt.is_some() || route.durable || keep == Keep::Durable);
+            && way.replace.is_none()
+            && (way.route.durable || way.keep == Keep::Durable || self.receipt(way.due).is_some());
         if has_to_be_kept {
-            self.hold_message(publication, route, from, due, receivers, keep, receipt, out);
+            self.hold_message(publication, way, out);
         } else {
-            self.pass_message(publication, route, from, due, receivers, keep, replace, out);
+            self.pass_message(publication, way, out);
         }
+        has_to_be_kept
+    }
+
+    /// The receipt to be kept of a message: session number and packet id.
+    fn receipt(&self, due: Option<Due>) -> Option<(u64, PacketId)> {
+        let due = due.filter(|due| due.qos == QoS::ExactlyOnce)?;
+        let session = self.sessions.get(due.session)?;
+        session.durable().then_some((session.number, due.id))
     }
 
     /// Sends a message that nothing has to wait for.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a fact of its own about one publish"
-    )]
-    fn pass_message(
-        &mut self,
-        publication: &mut Publication<'_>,
-        route: &Route,
-        from: Option<SessionId>,
-        due: Option<Due>,
-        receivers: &Receivers,
-        keep: Keep,
-        replace: Option<u64>,
-        out: &mut Outputs,
-    ) {
+    fn pass_message(&mut self, publication: &mut Publication<'_>, way: Way<'_>, out: &mut Outputs) {
+        let Way {
+            route,
+            due,
+            keep,
+            replace,
+            ..
+        } = way;
         let mut outcome = Outcome::default();
-        for target in self.targets(route, from, receivers) {
+        for target in self.targets(way) {
             outcome.add(self.deliver(target, publication, replace, out));
         }
         let keeper = (keep != Keep::No).then(|| self.keeper(publication.topic));
         if keeper == Some(self.id) {
-            self.keep_retained(&publication.share(), keep);
+            outcome.add(Some(self.keep_retained(&publication.share(), keep)));
         }
         for shard in shards(route, keeper, self.id) {
-            let keep = if keeper == Some(shard) { keep } else { Keep::No };
             let letter = Letter::Publish {
                 message: publication.share(),
-                receivers: receivers.clone(),
-                keep,
+                receivers: way.receivers.clone(),
+                keep: if keeper == Some(shard) { keep } else { Keep::No },
                 replace,
             };
-            out.duties.push(Output::Mail {
-                to: shard,
-                mail: Mail(letter),
-            });
-            outcome.add(Some(true));
+            Self::post(shard, letter, out);
+            outcome.took = true;
         }
-        let waits = self.hand_to_links(publication, route, from, due, &mut outcome, out);
-        if !waits {
-            self.answer_publish(due, outcome.reason(), out);
+        outcome.took |= !route.links.is_empty();
+        match due.filter(|_| route.has_responsible_link()) {
+            Some(due) => {
+                let hold = self.holds.begin(0, What::Acknowledge { due });
+                self.owe(due, None, out);
+                self.hand_to_links(publication, way, Some(hold.number), out);
+            }
+            None => {
+                self.hand_to_links(publication, way, None, out);
+                self.answer_publish(due, outcome.reason(), out);
+            }
         }
     }
 
     /// Queues a message that has to be kept before anybody sees it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a fact of its own about one publish"
-    )]
-    fn hold_message(
-        &mut self,
-        publication: &mut Publication<'_>,
-        route: &Route,
-        from: Option<SessionId>,
-        due: Option<Due>,
-        receivers: &Receivers,
-        keep: Keep,
-        receipt: Option<(u64, mqtt_wire::PacketId)>,
-        out: &mut Outputs,
-    ) {
+    fn hold_message(&mut self, publication: &mut Publication<'_>, way: Way<'_>, out: &mut Outputs) {
+        let Way { route, due, keep, .. } = way;
         let message = publication.share();
-        let mut outcome = Outcome::default();
         let answers = due
-            .filter(|_| from.is_some() && route.has_responsible_link())
-            .map(|due| {
-                let hold = self.holds.begin(
-                    1,
-                    What::Acknowledge {
-                        due,
-                        outcome: ReasonCode::Success,
-                    },
-                );
-                hold.number
-            });
+            .filter(|_| route.has_responsible_link())
+            .map(|due| self.holds.begin(1, What::Acknowledge { due }).number);
         let id = self.holds.next_id();
-        let mut sessions = Vec::new();
-        let mut entries = Vec::new();
-        for target in self.targets(route, from, receivers) {
-            let queued = self.queue_held(target, &message, id, &mut entries, out);
-            outcome.add(queued);
-            if queued == Some(true) {
-                sessions.push(target.session);
-            }
+        let Queued {
+            receivers: queued,
+            entries,
+            mut outcome,
+        } = self.queue_for(way, &message, id, out);
+        let keeper = (keep != Keep::No).then(|| self.keeper(&message.topic));
+        let mut retained_before = None;
+        let mut retain = keep == Keep::Durable;
+        if keeper == Some(self.id) {
+            retained_before = self.set_retained(&message, keep);
+            retain &= retained_before.is_some();
+            outcome.add(Some(retained_before.is_some()));
         }
-        let retain = keep == Keep::Durable;
-        let keeper = retain.then(|| self.keeper(&message.topic));
-        let retained_before = (keeper == Some(self.id)).then(|| self.retained.set(&message));
         let shards: Vec<ShardId> = shards(route, keeper, self.id).collect();
         for shard in &shards {
             let letter = Letter::Offer {
                 number: id.number,
                 message: Arc::clone(&message),
-                keep: keeper == Some(*shard),
+                receivers: way.receivers.clone(),
+                keep: if keeper == Some(*shard) { keep } else { Keep::No },
             };
-            out.duties.push(Output::Mail {
-                to: *shard,
-                mail: Mail(letter),
-            });
-            outcome.add(Some(true));
+            Self::post(*shard, letter, out);
         }
+        if let Some(due) = due {
+            self.owe(due, None, out);
+        }
+        outcome.took |= !route.links.is_empty();
         let held = HeldMessage {
             message,
             due,
             answers,
-            sessions,
+            will_of: way.from.filter(|_| way.will).and_then(|from| {
+                let number = self.sessions.get(from)?.number;
+                Some((from, number))
+            }),
+            receivers: queued,
             contributions_due: shards.len(),
             shards,
             entries,
             retain,
             retained_before,
-            receipt,
+            receipt: self.receipt(due),
             body: None,
-            outcome: ReasonCode::Success,
+            outcome,
         };
         let begun = self.holds.begin(1, What::Message(Box::new(held)));
         debug_assert_eq!(begun, id, "the entries were queued under the hold's number");
-        if let Some(due) = due {
-            self.owe(due, None, out);
-        }
-        self.hand_to_links_for(publication, route, from, answers, &mut outcome, out);
-        self.holds
-            .note_outcome(answers.unwrap_or(id.number), outcome.reason());
+        self.hand_to_links(publication, way, answers, out);
         self.submit_when_complete(id.number);
     }
 
@@ -187,20 +184,46 @@ impl Shard {
     pub(crate) fn submit_when_complete(&mut self, number: u64) {
         // This shard's id is in the low bits, so that the number tells who counts the body's references.
         let body = ((self.last_body + 1) << Letter::BODY_SHARD_BITS) | u64::from(self.id.0);
-        if let Some(references) = self.holds.submit_message(number, body) {
+        let Some(submitted) = self.holds.submit_message(number, body) else {
+            return;
+        };
+        if submitted.references > 1 {
             self.last_body += 1;
-            self.bodies.insert(body, references);
+            self.bodies.insert(body, submitted.references);
+        }
+        match submitted.will_of {
+            // One that ends is durable no longer.
+            Some((session, _)) if self.sessions.get(session).is_some_and(Session::durable) => {
+                self.record_session(session);
+            }
+            Some((_, number)) => self.holds.remove(Shelf::Sessions, &record::session_key(number)),
+            None => {}
         }
     }
 
-    /// Queues an offered message of another shard, or of this one. `None`: not for this session; otherwise whether there was
-    /// room.
-    pub(crate) fn queue_held(
+    /// Queues a message, which may not be sent yet, for this shard's sessions of a route.
+    pub(crate) fn queue_for(
+        &mut self,
+        way: Way<'_>,
+        message: &Arc<Message>,
+        id: HoldId,
+        out: &Outputs,
+    ) -> Queued {
+        let mut queued = Queued::default();
+        for target in self.targets(way) {
+            let taken = self.queue_held(target, message, id, &mut queued, out);
+            queued.outcome.add(taken);
+        }
+        queued
+    }
+
+    /// The same for one session. `None`: not for this session; otherwise whether there was room.
+    fn queue_held(
         &mut self,
         target: &Target,
         message: &Arc<Message>,
         id: HoldId,
-        entries: &mut Vec<NewEntry>,
+        queued: &mut Queued,
         out: &Outputs,
     ) -> Option<bool> {
         let settings = Arc::clone(&self.settings);
@@ -215,29 +238,35 @@ impl Shard {
             out.outbox(connection)
                 .is_some_and(|outbox| outbox.len() > settings.unsent_bytes_max)
         };
+        if qos == QoS::AtMostOnce && session.connection.is_some_and(slow) {
+            self.counters.dropped_slow_reader += 1;
+            return Some(false);
+        }
         if session
             .queue
             .is_full(message, settings.queue_messages_max, settings.queue_bytes_max)
-            || (qos == QoS::AtMostOnce && session.connection.is_some_and(slow))
         {
             self.counters.dropped_queue_full += 1;
             return Some(false);
         }
-        let retain = message.retain && target.retain_as_published;
         let waiting = Waiting {
             qos,
-            retain,
+            retain: message.retain && target.retain_as_published,
             subscription_ids: target.subscription_ids.clone(),
             body: None,
         };
         let seq = stands_on_disk.then(|| session.queue.take_seq());
         if let Some(seq) = seq {
-            entries.push(NewEntry {
+            queued.entries.push(NewEntry {
                 session: session.number,
                 seq,
                 waiting: waiting.clone(),
             });
         }
+        queued.receivers.push(Receiver {
+            session: target.session,
+            stands: seq.map(|seq| (session.number, seq)),
+        });
         let entry = Entry {
             seq,
             waiting,
@@ -252,18 +281,14 @@ impl Shard {
     }
 
     /// The sessions of a route that are meant.
-    fn targets<'r>(
-        &self,
-        route: &'r Route,
-        from: Option<SessionId>,
-        receivers: &Receivers,
-    ) -> impl Iterator<Item = &'r Target> + use<'r> {
-        let (only, except) = match receivers {
+    fn targets<'r>(&self, way: Way<'r>) -> impl Iterator<Item = &'r Target> + use<'r> {
+        let from = way.from;
+        let (only, except) = match way.receivers {
             Receivers::All => (None, None),
             Receivers::Only(client) => (Some(self.sessions.of_client(client)), None),
             Receivers::Except(client) => (None, self.sessions.of_client(client)),
         };
-        route.sessions.iter().filter(move |target| {
+        way.route.sessions.iter().filter(move |target| {
             !(target.no_local && Some(target.session) == from)
                 && only.is_none_or(|only| only == Some(target.session))
                 && except != Some(target.session)
@@ -275,196 +300,78 @@ impl Shard {
         ShardId::of(topic, self.shards)
     }
 
-    /// Sets a topic's retained message without waiting for anything.
-    pub(crate) fn keep_retained(&mut self, message: &Arc<Message>, keep: Keep) {
+    /// Sets a topic's retained message without waiting for anything. Whether there was room.
+    pub(crate) fn keep_retained(&mut self, message: &Arc<Message>, keep: Keep) -> bool {
+        let set = self.set_retained(message, keep).is_some();
+        if set && keep == Keep::Durable {
+            record::put_retained(&mut self.holds.batch, message);
+        }
+        set
+    }
+
+    /// Sets a topic's retained message in memory. Answers what stood there; `None` if there was no room.
+    pub(crate) fn set_retained(&mut self, message: &Arc<Message>, keep: Keep) -> Option<Option<Slot>> {
+        if keep == Keep::No {
+            return None;
+        }
         let full = !message.payload.is_empty()
             && self.retained.get(&message.topic).is_none()
             && self.retained.len() >= self.settings.retained_messages_max / usize::from(self.shards);
         if full {
             self.counters.dropped_queue_full += 1;
-            return;
+            return None;
         }
-        self.retained.set(message);
-        if keep == Keep::Durable {
-            record::put_retained(&mut self.holds.batch, message);
-        }
+        Some(self.retained.set(message, keep == Keep::Durable))
     }
 
-    // Links
-
-    /// Hands a message to links; if one takes it with responsibility, the acknowledgement waits. Answers whether it does.
-    fn hand_to_links(
-        &mut self,
-        publication: &mut Publication<'_>,
-        route: &Route,
-        from: Option<SessionId>,
-        due: Option<Due>,
-        outcome: &mut Outcome,
-        out: &mut Outputs,
-    ) -> bool {
-        let Some(due) = due.filter(|_| from.is_some() && route.has_responsible_link()) else {
-            self.hand_to_links_for(publication, route, from, None, outcome, out);
-            return false;
-        };
-        let hold = self.holds.begin(
-            0,
-            What::Acknowledge {
-                due,
-                outcome: ReasonCode::Success,
-            },
-        );
-        self.owe(due, None, out);
-        self.hand_to_links_for(publication, route, from, Some(hold.number), outcome, out);
-        self.holds.note_outcome(hold.number, outcome.reason());
-        true
-    }
-
-    /// Hands a client's message to the links of its route; `hold` has to wait for those that are responsible.
-    fn hand_to_links_for(
-        &mut self,
-        publication: &mut Publication<'_>,
-        route: &Route,
-        from: Option<SessionId>,
-        hold: Option<u64>,
-        outcome: &mut Outcome,
-        out: &mut Outputs,
-    ) {
-        if route.links.is_empty() {
-            return;
-        }
-        let Some(session) = from.and_then(|from| self.sessions.get(from)) else {
-            return;
-        };
-        let (client_id, badge, connection) = (
-            session.client_id.clone(),
-            session.badge.clone(),
-            session.connection,
-        );
-        let message = publication.share();
-        for target in &route.links {
-            outcome.add(Some(true));
-            self.last_handed += 1;
-            let number = self.last_handed;
-            let hold = hold.filter(|_| target.responsible);
-            if let Some(hold) = hold {
-                self.holds.wait_for_one_more(hold);
-            }
-            let deadline = self.now + self.settings.link_deadline;
-            self.timers.set(deadline, Timer::LinkDeadline { number });
-            let bytes = message.len_bytes();
-            self.handed.insert(
-                number,
-                Handed {
-                    link: target.link,
-                    bytes,
-                    hold,
-                    deadline,
-                },
-            );
-            self.slow_down_for_link(target.link, bytes, connection);
-            let (client_id, badge) = (client_id.clone(), badge.clone());
-            let message = Arc::clone(&message);
-            out.duties.push(Output::Deliver {
-                link: target.link,
-                number,
-                message,
-                client_id,
-                badge,
-            });
-        }
-    }
-
-    /// A link has answered for a message.
-    pub(crate) fn take_answer(&mut self, number: u64, answer: Answer, out: &mut Outputs) {
-        let Some(handed) = self.handed.remove(&number) else {
-            return;
-        };
-        self.speed_up_for_link(handed.link, handed.bytes, out);
-        let refused = match answer {
-            Answer::Taken => None,
-            Answer::Refused(reason) => Some(reason),
-        };
-        if let Some(hold) = handed.hold {
-            self.happened(hold, refused, out);
-        }
-    }
-
-    /// A link has had its time.
-    pub(crate) fn link_deadline(&mut self, number: u64, out: &mut Outputs) {
-        if self
-            .handed
-            .get(&number)
-            .is_some_and(|handed| handed.deadline <= self.now)
-        {
-            self.counters.link_timeouts += 1;
-            self.take_answer(number, Answer::Refused(ReasonCode::ServerBusy), out);
-        }
-    }
-
-    /// A link publishes.
-    pub(crate) fn take_link_message(&mut self, link: LinkMessage, out: &mut Outputs) {
-        let message = Arc::new(Message {
-            topic: link.topic,
-            payload: link.payload.into(),
-            properties: link.properties.into(),
-            qos: if link.replace.is_some() {
-                link.qos.min(QoS::AtLeastOnce)
-            } else {
-                link.qos
-            },
-            retain: link.retain,
-            expires: None,
-        });
-        let keep = if message.retain { Keep::Volatile } else { Keep::No };
-        let receivers = match link.to {
-            To::Everyone => Receivers::All,
-            To::Except(client) => Receivers::Except(client),
-            To::Only(client) => {
-                let home = ShardId::of(client.as_str(), self.shards);
-                let receivers = Receivers::Only(client);
-                if home != self.id {
-                    let letter = Letter::Publish {
-                        message,
-                        receivers,
-                        keep: Keep::No,
-                        replace: link.replace,
-                    };
-                    out.duties.push(Output::Mail {
-                        to: home,
-                        mail: Mail(letter),
-                    });
-                    return;
+    /// A retained message that was set in memory has been kept or refused.
+    pub(crate) fn settle_retained(&mut self, message: &Arc<Message>, before: Option<Slot>, kept: bool) {
+        if !kept {
+            self.retained.put_back(message, before);
+        } else if !self.retained.is_current(message) {
+            // A later one may have reached the disk earlier, from another shard: what stands here is what counts.
+            match self.retained.get(&message.topic) {
+                Some(slot) if slot.durable => {
+                    record::put_retained(&mut self.holds.batch, &slot.message);
                 }
-                let route = self.topics.route(&message.topic);
-                self.deliver_all(&message, &route, &receivers, link.replace, out);
-                return;
+                Some(_) => {}
+                None => self.holds.batch.delete(Shelf::Retained, message.topic.as_bytes()),
             }
-        };
-        let route = self.topics.route(&message.topic);
-        let mut publication = Publication::of(&message);
-        self.send_on_its_way(
-            &mut publication,
-            &route,
-            None,
-            None,
-            &receivers,
-            keep,
-            link.replace,
-            out,
-        );
+        }
     }
 
     /// Delivers a message to the sessions of this shard, and to nobody else.
     pub(crate) fn deliver_all(
         &mut self,
         message: &Arc<Message>,
-        route: &Route,
         receivers: &Receivers,
         replace: Option<u64>,
         out: &mut Outputs,
     ) {
+        let route = self.topics.route(&message.topic);
         let mut publication = Publication::of(message);
-        for target in self.targets(route, None, receivers) {
+        // The other shard may not have known yet that one of these sessions is kept on disk.
+        let has_to_be_kept = message.qos > QoS::AtMostOnce
+            && replace.is_none()
+            && !matches!(receivers, Receivers::Only(_))
+            && route.has_durable_session();
+        if has_to_be_kept {
+            let here = Route {
+                sessions: route.sessions.clone(),
+                ..Route::default()
+            };
+            let way = Way {
+                receivers,
+                ..Way::along(&here)
+            };
+            self.hold_message(&mut publication, way, out);
+            return;
+        }
+        let way = Way {
+            receivers,
+            ..Way::along(&route)
+        };
+        for target in self.targets(way) {
             self.deliver(target, &mut publication, replace, out);
         }
     }
@@ -476,30 +383,4 @@ fn shards(route: &Route, keeper: Option<ShardId>, own: ShardId) -> impl Iterator
     let keeper =
         keeper.filter(|keeper| *keeper != own && !route.shards.iter().any(|remote| remote.shard == *keeper));
     matching.chain(keeper)
-}
-
-/// Whether anybody got a message.
-#[derive(Debug, Default, Clone, Copy)]
-struct Outcome {
-    took: bool,
-    refused: bool,
-}
-
-impl Outcome {
-    fn add(&mut self, delivered: Option<bool>) {
-        match delivered {
-            Some(true) => self.took = true,
-            Some(false) => self.refused = true,
-            None => {}
-        }
-    }
-
-    /// What an MQTT 5 publisher is told: 0x97 if every receiver's queue was full, 0x10 if there was none.
-    const fn reason(self) -> ReasonCode {
-        match (self.took, self.refused) {
-            (true, _) => ReasonCode::Success,
-            (false, true) => ReasonCode::QuotaExceeded,
-            (false, false) => ReasonCode::NoMatchingSubscribers,
-        }
-    }
 }

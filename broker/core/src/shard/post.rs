@@ -6,14 +6,28 @@ use mqtt_wire::ReasonCode;
 
 use crate::{
     Output, Outputs, Shard, ShardId, Shelf,
-    hold::{HeldMessage, HoldId},
-    mail::{Keep, Letter, Mail},
+    hold::{HeldMessage, HoldId, NewEntry, Outcome, Receiver},
+    mail::{Keep, Letter, Mail, Receivers},
     message::Message,
     record,
-    session::SessionId,
+    shard::distribute::Way,
+    topics::retained::Slot,
 };
 
+/// A message that another shard has offered and not settled.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    receivers: Vec<Receiver>,
+    /// If it was set as its topic's retained message here: what stood there.
+    retained_before: Option<Option<Slot>>,
+}
+
 impl Shard {
+    pub(crate) fn post(to: ShardId, letter: Letter, out: &mut Outputs) {
+        let mail = Mail(letter);
+        out.duties.push(Output::Mail { to, mail });
+    }
+
     pub(crate) fn take_mail(&mut self, from: ShardId, mail: Mail, out: &mut Outputs) {
         match mail.0 {
             Letter::Publish {
@@ -25,28 +39,20 @@ impl Shard {
                 if keep != Keep::No {
                     self.keep_retained(&message, keep);
                 }
-                let route = self.topics.route(&message.topic);
-                self.deliver_all(&message, &route, &receivers, replace, out);
+                self.deliver_all(&message, &receivers, replace, out);
             }
             Letter::Offer {
                 number,
                 message,
+                receivers,
                 keep,
-            } => self.take_offer(from, number, &message, keep, out),
+            } => self.take_offer(from, number, &message, &receivers, keep, out),
             Letter::Contribution {
                 number,
                 entries,
-                full,
-            } => {
-                if let Some(held) = self.holds.message_mut(number) {
-                    held.contributions_due = held.contributions_due.saturating_sub(1);
-                    if full && entries.is_empty() && held.sessions.is_empty() && held.entries.is_empty() {
-                        held.outcome = ReasonCode::QuotaExceeded;
-                    }
-                    held.entries.extend(entries);
-                    self.submit_when_complete(number);
-                }
-            }
+                outcome,
+                retained_full,
+            } => self.take_contribution(number, entries, outcome, retained_full),
             Letter::Settled {
                 number,
                 kept,
@@ -54,8 +60,9 @@ impl Shard {
                 message,
             } => {
                 let id = HoldId { shard: from, number };
-                let sessions = self.offered.remove(&id).unwrap_or_default();
-                self.settle_entries(id, &sessions, kept, body, &message, out);
+                if let Some(offered) = self.offered.remove(&id) {
+                    self.settle_here(id, offered, kept, body, &message, out);
+                }
             }
             Letter::Interest {
                 filter,
@@ -64,19 +71,13 @@ impl Shard {
             } => {
                 self.topics.note_interest(&filter, from, interest);
                 if let Some(number) = number {
-                    out.duties.push(Output::Mail {
-                        to: from,
-                        mail: Mail(Letter::InterestNoted { number }),
-                    });
+                    Self::post(from, Letter::InterestNoted { number }, out);
                 }
             }
             Letter::InterestNoted { number } => self.happened(number, None, out),
             Letter::RetainedWanted { number, filter } => {
                 let messages = self.retained.matching(&filter, self.wall);
-                out.duties.push(Output::Mail {
-                    to: from,
-                    mail: Mail(Letter::RetainedFound { number, messages }),
-                });
+                Self::post(from, Letter::RetainedFound { number, messages }, out);
             }
             Letter::RetainedFound { number, messages } => self.retained_found(number, &messages, out),
             Letter::BodyReleased { body } => self.body_released(body),
@@ -89,41 +90,55 @@ impl Shard {
         from: ShardId,
         number: u64,
         message: &Arc<Message>,
-        keep: bool,
+        receivers: &Receivers,
+        keep: Keep,
         out: &mut Outputs,
     ) {
         let id = HoldId { shard: from, number };
-        if keep {
-            self.keep_retained(message, Keep::Volatile);
-        }
+        let retained_before = self.set_retained(message, keep);
         let route = self.topics.route(&message.topic);
-        let mut entries = Vec::new();
-        let mut sessions = Vec::new();
-        let mut full = false;
-        for target in &route.sessions {
-            match self.queue_held(target, message, id, &mut entries, out) {
-                Some(true) => sessions.push(target.session),
-                Some(false) => full = true,
-                None => {}
-            }
-        }
-        self.offered.insert(id, sessions);
+        let way = Way {
+            receivers,
+            ..Way::along(&route)
+        };
+        let queued = self.queue_for(way, message, id, out);
         let letter = Letter::Contribution {
             number,
-            entries,
-            full,
+            entries: queued.entries,
+            outcome: queued.outcome,
+            retained_full: keep != Keep::No && retained_before.is_none(),
         };
-        out.duties.push(Output::Mail {
-            to: from,
-            mail: Mail(letter),
-        });
+        let offered = Offered {
+            receivers: queued.receivers,
+            retained_before,
+        };
+        self.offered.insert(id, offered);
+        Self::post(from, letter, out);
+    }
+
+    /// Another shard says what has to be kept of an offer of this one.
+    fn take_contribution(
+        &mut self,
+        number: u64,
+        entries: Vec<NewEntry>,
+        outcome: Outcome,
+        retained_full: bool,
+    ) {
+        let Some(held) = self.holds.message_mut(number) else {
+            return;
+        };
+        held.contributions_due = held.contributions_due.saturating_sub(1);
+        held.entries.extend(entries);
+        held.outcome.merge(outcome);
+        held.retain &= !retained_full;
+        self.submit_when_complete(number);
     }
 
     /// Everything a held message waited for has happened, or it was refused.
     pub(crate) fn settle_message(
         &mut self,
         number: u64,
-        mut held: HeldMessage,
+        held: HeldMessage,
         refused: Option<ReasonCode>,
         out: &mut Outputs,
     ) {
@@ -134,47 +149,72 @@ impl Shard {
         let kept = refused.is_none();
         for shard in &held.shards {
             let message = Arc::clone(&held.message);
-            let letter = Letter::Settled {
-                number,
-                kept,
-                body: held.body,
-                message,
-            };
-            out.duties.push(Output::Mail {
-                to: *shard,
-                mail: Mail(letter),
-            });
+            let body = held.body;
+            Self::post(
+                *shard,
+                Letter::Settled {
+                    number,
+                    kept,
+                    body,
+                    message,
+                },
+                out,
+            );
         }
-        if let (Some(before), false) = (held.retained_before.take(), kept) {
-            self.retained.put_back(&held.message, before);
+        if let (Some(body), false) = (held.body, kept) {
+            self.bodies.remove(&body);
         }
-        self.settle_entries(id, &held.sessions, kept, held.body, &held.message, out);
+        if let (Some(due), Some((session, packet))) = (held.due, held.receipt)
+            && kept
+            && self.sessions.get(due.session).is_none()
+        {
+            self.holds
+                .remove(Shelf::Receipts, &record::packet_key(session, packet));
+        }
+        let offered = Offered {
+            receivers: held.receivers,
+            retained_before: held.retained_before,
+        };
+        self.settle_here(id, offered, kept, held.body, &held.message, out);
         match (held.answers, held.due) {
             (Some(answers), _) => self.happened(answers, refused, out),
-            (None, Some(due)) => self.settle_owed(due, refused.unwrap_or(held.outcome), out),
+            (None, Some(due)) => self.settle_owed(due, refused, held.outcome.reason(), out),
             (None, None) => {}
         }
     }
 
-    fn settle_entries(
+    /// What a settled message means for this shard's own sessions and retained messages.
+    fn settle_here(
         &mut self,
         id: HoldId,
-        sessions: &[SessionId],
+        offered: Offered,
         kept: bool,
         body: Option<u64>,
-        message: &Message,
+        message: &Arc<Message>,
         out: &mut Outputs,
     ) {
-        for session_id in sessions {
-            let Some(session) = self.sessions.get_mut(*session_id) else {
-                continue;
-            };
-            if kept {
-                session.queue.release(id, body);
-            } else {
-                session.queue.abandon(id, message);
+        if let Some(before) = offered.retained_before {
+            self.settle_retained(message, before, kept);
+        }
+        for receiver in offered.receivers {
+            match self.sessions.get_mut(receiver.session) {
+                Some(session) if kept => session.queue.release(id, body),
+                Some(session) => session.queue.abandon(id, message),
+                None if kept => self.drop_entry(receiver, body, out),
+                None => {}
             }
-            self.pump(*session_id, out);
+            self.pump(receiver.session, out);
+        }
+    }
+
+    /// A message was kept for a session that ended meanwhile.
+    fn drop_entry(&mut self, receiver: Receiver, body: Option<u64>, out: &mut Outputs) {
+        let Some((session, seq)) = receiver.stands else {
+            return;
+        };
+        self.holds.remove(Shelf::Queue, &record::queue_key(session, seq));
+        if let Some(body) = body {
+            self.release_body(body, out);
         }
     }
 
@@ -184,10 +224,7 @@ impl Shard {
         if owner == self.id {
             self.body_released(body);
         } else {
-            out.duties.push(Output::Mail {
-                to: owner,
-                mail: Mail(Letter::BodyReleased { body }),
-            });
+            Self::post(owner, Letter::BodyReleased { body }, out);
         }
     }
 
@@ -198,7 +235,7 @@ impl Shard {
         *references -= 1;
         if *references == 0 {
             self.bodies.remove(&body);
-            self.holds.batch.delete(Shelf::Bodies, &record::body_key(body));
+            self.holds.remove(Shelf::Bodies, &record::body_key(body));
         }
     }
 }

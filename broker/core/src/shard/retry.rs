@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    Shard, Shelf,
-    hold::What,
-    record::{self, Outgoing},
-    session::{SessionId, Stage},
+    Batch, Shard, Shelf,
+    hold::{Upkeep, What},
+    record,
+    session::{Session, SessionId, Stage},
     timers::Timer,
 };
 
@@ -14,38 +14,77 @@ use crate::{
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Shard {
-    pub(crate) fn retry_later(&mut self, session: SessionId, number: u64) {
-        self.timers
-            .set(self.now + RETRY_AFTER, Timer::Retry { session, number });
+    /// A session has to be looked at again.
+    pub(crate) fn retry_later(&mut self, session: SessionId) {
+        self.retry_all_later(Upkeep {
+            sessions: vec![session],
+            ..Upkeep::default()
+        });
     }
 
-    /// Writes the records of a session's outgoing messages again that are not on disk.
-    pub(crate) fn retry_outgoing(&mut self, id: SessionId, number: u64) {
-        let Some(session) = self.sessions.get(id).filter(|session| session.number == number) else {
+    /// What a refused batch changed without anybody waiting for it has to be done again.
+    pub(crate) fn retry_all_later(&mut self, upkeep: Upkeep) {
+        if self.refused.sessions.is_empty() && self.refused.removals.is_empty() {
+            self.timers.set(self.now + RETRY_AFTER, Timer::Retry);
+        }
+        self.refused.sessions.extend(upkeep.sessions);
+        self.refused.sessions.sort_unstable();
+        self.refused.sessions.dedup();
+        self.refused.removals.append(&upkeep.removals);
+    }
+
+    pub(crate) fn retry(&mut self) {
+        let Upkeep { sessions, removals } = std::mem::take(&mut self.refused);
+        self.holds.remove_again(&removals);
+        for session in sessions {
+            self.write_again(session);
+        }
+    }
+
+    /// Writes everything of a session but its queue, as it is now.
+    fn write_again(&mut self, id: SessionId) {
+        self.record_session(id);
+        let Some(session) = self.sessions.get(id) else {
             return;
         };
-        let mut steps = Vec::new();
-        for flight in session.inflight.iter() {
-            let record = match (flight.stage, flight.seq) {
-                (Stage::AwaitRecord, Some(seq)) => Outgoing::Published(seq),
-                (Stage::AwaitReleaseRecord, _) => Outgoing::Released,
-                _ => continue,
-            };
-            let key = record::packet_key(number, flight.id);
-            self.holds
-                .batch
-                .put(Shelf::Inflight, &key, &record::write_outgoing(record));
-            steps.push((flight.id, flight.stage));
-        }
+        let steps = if session.durable() {
+            write_state(session, &mut self.holds.batch)
+        } else {
+            Vec::new()
+        };
+        self.holds.touch(id);
         // With nothing to record the wait ends with the round, and what was to be read back is asked for again.
-        let hold = self.holds.begin(
-            1,
-            What::Outgoing {
-                session: id,
-                number,
-                steps,
-            },
-        );
+        let hold = self.holds.begin(1, What::Outgoing { session: id, steps });
         self.holds.await_batch(hold);
     }
+}
+
+/// Answers the messages under way whose next step waits for this.
+fn write_state(session: &Session, batch: &mut Batch) -> Vec<(mqtt_wire::PacketId, Stage)> {
+    let number = session.number;
+    let (from, to) = (record::session_key(number), record::session_end(number));
+    for shelf in [Shelf::Subscriptions, Shelf::Inflight, Shelf::Receipts] {
+        batch.delete_range(shelf, &from, &to);
+    }
+    for (filter, options) in &session.subscriptions {
+        let key = record::subscription_key(number, filter);
+        batch.put(Shelf::Subscriptions, &key, &record::write_options(options));
+    }
+    for receipt in session.receipts.iter().filter(|receipt| receipt.settled) {
+        batch.put(Shelf::Receipts, &record::packet_key(number, receipt.id), &[]);
+    }
+    let mut steps = Vec::new();
+    for flight in session.inflight.iter() {
+        let Some(outgoing) = flight.outgoing() else {
+            continue;
+        };
+        let key = record::packet_key(number, flight.id);
+        batch.put(Shelf::Inflight, &key, &record::write_outgoing(outgoing));
+        if matches!(flight.stage, Stage::AwaitRecord | Stage::AwaitReleaseRecord) {
+            steps.push((flight.id, flight.stage));
+        }
+    }
+    let cursor = session.cursor();
+    batch.put(Shelf::Cursors, &from, &cursor.to_be_bytes());
+    steps
 }

@@ -6,10 +6,18 @@ use mqtt_wire::{TopicFilter, TopicName};
 
 use crate::{WallTime, message::Message};
 
+/// A topic's retained message.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) message: Arc<Message>,
+    /// Whether it is, or is to be, on disk.
+    pub(crate) durable: bool,
+}
+
 /// Retained messages by topic, in topic order, so that a filter with a fixed beginning looks only at its part.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
-    messages: BTreeMap<Arc<str>, Arc<Message>>,
+    messages: BTreeMap<Arc<str>, Slot>,
 }
 
 impl Retained {
@@ -17,27 +25,33 @@ impl Retained {
         self.messages.len()
     }
 
-    pub(crate) fn get(&self, topic: &str) -> Option<&Arc<Message>> {
+    pub(crate) fn get(&self, topic: &str) -> Option<&Slot> {
         self.messages.get(topic)
     }
 
     /// Sets or, with an empty payload, removes a topic's message [MQTT-3.3.1-6]. Answers the one that stood there.
-    pub(crate) fn set(&mut self, message: &Arc<Message>) -> Option<Arc<Message>> {
+    pub(crate) fn set(&mut self, message: &Arc<Message>, durable: bool) -> Option<Slot> {
         if message.payload.is_empty() {
-            self.messages.remove(&message.topic)
-        } else {
-            self.messages
-                .insert(Arc::clone(&message.topic), Arc::clone(message))
+            return self.messages.remove(&message.topic);
+        }
+        let slot = Slot {
+            message: Arc::clone(message),
+            durable,
+        };
+        self.messages.insert(Arc::clone(&message.topic), slot)
+    }
+
+    /// Whether a message is what stands on its topic: itself, or nothing if it was sent to remove what stood there.
+    pub(crate) fn is_current(&self, message: &Arc<Message>) -> bool {
+        match self.messages.get(&message.topic) {
+            Some(slot) => Arc::ptr_eq(&slot.message, message),
+            None => message.payload.is_empty(),
         }
     }
 
     /// Puts back what stood on a topic before `failed` was set, unless another came since.
-    pub(crate) fn put_back(&mut self, failed: &Arc<Message>, before: Option<Arc<Message>>) {
-        let unchanged = match self.messages.get(&failed.topic) {
-            Some(now) => Arc::ptr_eq(now, failed),
-            None => failed.payload.is_empty(),
-        };
-        if !unchanged {
+    pub(crate) fn put_back(&mut self, failed: &Arc<Message>, before: Option<Slot>) {
+        if !self.is_current(failed) {
             return;
         }
         match before {
@@ -48,12 +62,12 @@ impl Retained {
 
     /// The messages a filter matches that have not expired.
     pub(crate) fn matching(&self, filter: &TopicFilter, now: WallTime) -> Vec<Arc<Message>> {
-        let live = |message: &&Arc<Message>| message.expires.is_none_or(|at| at > now);
+        let live = |slot: &&Slot| slot.message.expires.is_none_or(|at| at > now);
         if !filter.is_wildcard() {
             return self
                 .get(filter.as_str())
                 .filter(live)
-                .cloned()
+                .map(|slot| Arc::clone(&slot.message))
                 .into_iter()
                 .collect();
         }
@@ -64,9 +78,9 @@ impl Retained {
             .range::<str, _>((Bound::Included(from), Bound::Unbounded))
             .take_while(|(topic, _)| topic.starts_with(from))
             .filter(|(topic, _)| TopicName::parse(topic).is_ok_and(|name| filter.matches(name)))
-            .map(|(_, message)| message)
+            .map(|(_, slot)| slot)
             .filter(live)
-            .cloned()
+            .map(|slot| Arc::clone(&slot.message))
             .collect()
     }
 }

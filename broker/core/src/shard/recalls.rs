@@ -1,0 +1,96 @@
+//! Reading waiting messages back: for sessions that are to get them, and for ended ones that shared a body with others.
+
+use crate::{
+    Output, Outputs, Shard, Shelf,
+    recall::{Page, Recall},
+    record,
+    session::SessionId,
+};
+
+/// A session that has ended and whose waiting messages are still being looked through for shared bodies.
+#[derive(Debug)]
+pub(crate) struct Purge {
+    /// The first sequence number it never had.
+    pub(crate) to: u64,
+    /// Messages whose bodies are let go of elsewhere.
+    pub(crate) spared: Vec<u64>,
+}
+
+impl Shard {
+    /// Asks for the next page of a session's waiting messages, if it is needed.
+    pub(crate) fn recall(&mut self, id: SessionId, out: &mut Outputs) {
+        let Some(session) = self
+            .sessions
+            .get_mut(id)
+            .filter(|session| session.connection.is_some())
+        else {
+            return;
+        };
+        if let Some((from, to)) = session.queue.wants_recall() {
+            let recall = Recall::of_session(session.number, from, to);
+            out.duties.push(Output::Recall(recall));
+        }
+    }
+
+    pub(crate) fn take_page(&mut self, page: Page, out: &mut Outputs) {
+        self.counters.damaged_messages += page.damaged;
+        if self.purges.contains_key(&page.session) {
+            return self.purge(&page, out);
+        }
+        let Some(id) = self.sessions.numbered(page.session) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if page.failed {
+            session.queue.recall_failed();
+            self.retry_later(id);
+            return;
+        }
+        let under_way: Vec<u64> = session.inflight.seqs().collect();
+        session.queue.recalled(page, |seq| under_way.contains(&seq));
+        if session.connection.is_none() {
+            session.queue.unload();
+        }
+        self.pump(id, out);
+    }
+
+    /// Begins to look through what an ended session has on disk. A page it had asked for is the first.
+    pub(crate) fn begin_purge(
+        &mut self,
+        number: u64,
+        from: u64,
+        purge: Purge,
+        asked: bool,
+        out: &mut Outputs,
+    ) {
+        if !asked {
+            let recall = Recall::of_session(number, from, purge.to);
+            out.duties.push(Output::Recall(recall));
+        }
+        self.purges.insert(number, purge);
+    }
+
+    /// Lets go of the bodies that an ended session's messages refer to; at the end the messages go too. Where reading fails,
+    /// bodies stay until the next start.
+    fn purge(&mut self, page: &Page, out: &mut Outputs) {
+        let Some(purge) = self.purges.remove(&page.session) else {
+            return;
+        };
+        for (seq, waiting, _) in &page.entries {
+            if let Some(body) = waiting.body.filter(|_| !purge.spared.contains(seq)) {
+                self.release_body(body, out);
+            }
+        }
+        let next = page.next.unwrap_or(page.to);
+        if next < purge.to && !page.failed {
+            return self.begin_purge(page.session, next, purge, false, out);
+        }
+        let (from, to) = (
+            record::session_key(page.session),
+            record::session_end(page.session),
+        );
+        self.holds.remove_range(Shelf::Queue, &from, &to);
+    }
+}
