@@ -21,8 +21,10 @@ pub use link::{
     Answer, Broker, Delivery, Departure, Link, LinkEvent, LinkPublish, LinkSpec, LinkSubscription,
     ReplaceKey, Ticket, To,
 };
-pub use principal::{Principal, Secret};
+pub use principal::{Attributes, Principal, Secret};
 pub use problem::Problem;
 
 // The words of MQTT that stand in the doors, so that a plugin needs no other crate of the house.
-pub use mqtt_wire::{ClientId, Properties, Property, QoS, ReasonCode, TopicFilter, TopicName, Version, put_property};
+pub use mqtt_wire::{
+    ClientId, Properties, Property, QoS, ReasonCode, TopicFilter, TopicName, Version, put_property,
+};

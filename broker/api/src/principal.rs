@@ -1,6 +1,6 @@
 //! Who someone is after the gates.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// An authenticated identity. Every publish, subscribe and twin access is decided for a principal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,34 @@ pub struct Principal {
     pub device: Option<Arc<str>>,
     /// Names of the groups that rules may refer to.
     pub groups: Vec<Arc<str>>,
+    /// The client id it came in with; `None` over HTTP. Set by the chain of gates, whatever a gate says.
+    pub client_id: Option<Arc<str>>,
+    /// Whether it came in from this machine, through a listener on a loopback address. Set by the chain of gates.
+    pub loopback: bool,
     /// Further facts a gate found out, for other gates to read.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: Attributes,
+}
+
+/// Names with values; few, and kept small, since every connection has a principal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes(Vec<(Arc<str>, Arc<str>)>);
+
+impl Attributes {
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| **known == *name)
+            .map(|(_, value)| &**value)
+    }
+
+    /// Sets the value of a name.
+    pub fn insert(&mut self, name: &str, value: &str) {
+        self.0.retain(|(known, _)| **known != *name);
+        self.0.reserve_exact(1);
+        self.0.push((name.into(), value.into()));
+    }
 }
 
 impl Principal {
@@ -24,7 +50,9 @@ impl Principal {
             name: name.into(),
             device: None,
             groups: Vec::new(),
-            attributes: BTreeMap::new(),
+            client_id: None,
+            loopback: false,
+            attributes: Attributes::default(),
         }
     }
 

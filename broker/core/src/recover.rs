@@ -322,11 +322,13 @@ impl<S: Shelves> Reading<'_, S> {
         }
         self.cleanup
             .delete_range(Shelf::Queue, &record::session_key(number), &from);
+        let taken = flights.iter().filter_map(|flight| flight.seq).collect();
         Ok(Queue::recovered(
             first.unwrap_or(next),
             next,
             messages,
             bytes,
+            taken,
             sent_before.min(next),
         ))
     }

@@ -20,18 +20,12 @@ use crate::{
     watched_file::Refresh,
 };
 
-/// The attribute of a principal that holds the client id it came in with; absent over HTTP.
-pub const CLIENT_ID: &str = "client_id";
-
-/// The attribute that is `true` if the principal came in from this machine, through a listener on a loopback address.
-pub const LOOPBACK: &str = "loopback";
-
 /// The assembled chain.
 ///
 /// The first gate that knows or refuses, allows or denies, decides. A gate that fails, panics or does not answer in time
 /// decides as well: the answer is no, and it is logged with the gate's name. If all are silent the answer is no.
 ///
-/// To every principal it adds the attributes [`CLIENT_ID`] and [`LOOPBACK`], and the device, unless a gate named one.
+/// To every principal it adds its client id, whether it is on this machine, and the device, unless a gate named one.
 /// Needs a tokio runtime with time; where every gate has its answer at hand, authorizing needs none.
 #[derive(Debug)]
 pub struct Gates {
@@ -140,16 +134,10 @@ impl Gates {
     /// The principal with what the chain knows of it.
     fn complete(&self, principal: &Principal, login: &Login) -> Principal {
         let mut principal = principal.clone();
-        principal
-            .attributes
-            .insert(LOOPBACK.into(), login::is_loopback(login).to_string());
-        if login.client_id.is_empty() {
-            principal.attributes.remove(CLIENT_ID);
-        } else {
-            principal
-                .attributes
-                .insert(CLIENT_ID.into(), login.client_id.clone());
-        }
+        principal.loopback = login::is_loopback(login);
+        principal.client_id = Some(&*login.client_id)
+            .filter(|id| !id.is_empty())
+            .map(Into::into);
         if principal.device.is_none() {
             principal.device = self.devices.of(&principal, login).map(Into::into);
         }

@@ -30,7 +30,7 @@ mod watched_file;
 
 pub use acl_file::AclFile;
 pub use certificate::CertificateName;
-pub use chain::{CLIENT_ID, Gates, LOOPBACK};
+pub use chain::Gates;
 pub use error::AuthError;
 pub use name::ANONYMOUS;
 pub use settings::{Anonymous, Auth, Authorization, DeviceFrom, HashingLimits, RawAuth};

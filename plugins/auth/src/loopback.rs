@@ -4,8 +4,6 @@ use std::{future::ready, sync::Arc};
 
 use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal};
 
-use crate::LOOPBACK;
-
 /// Allows every access of a principal that came in over loopback.
 #[derive(Debug)]
 pub(crate) struct AllowAllOnLoopback;
@@ -16,10 +14,10 @@ impl Authorize for AllowAllOnLoopback {
         principal: &Arc<Principal>,
         _: &Access,
     ) -> Pending<'static, Result<Decision, GateError>> {
-        let here = principal
-            .attributes
-            .get(LOOPBACK)
-            .is_some_and(|value| value == "true");
-        Box::pin(ready(Ok(if here { Decision::Allow } else { Decision::Silent })))
+        Box::pin(ready(Ok(if principal.loopback {
+            Decision::Allow
+        } else {
+            Decision::Silent
+        })))
     }
 }

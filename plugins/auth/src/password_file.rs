@@ -110,7 +110,7 @@ impl PasswordFile {
         let mut principal = Principal::named(name);
         principal
             .attributes
-            .insert(BADGE.into(), self.remembered.badge(name, stored));
+            .insert(BADGE, &self.remembered.badge(name, stored));
         Verdict::Known(Arc::new(principal))
     }
 
@@ -121,7 +121,7 @@ impl PasswordFile {
         };
         let users = self.users.current();
         let stored = users.stored(&principal.name);
-        stored.is_none_or(|stored| *badge != self.remembered.badge(&principal.name, stored))
+        stored.is_none_or(|stored| badge != self.remembered.badge(&principal.name, stored))
     }
 }
 

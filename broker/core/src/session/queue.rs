@@ -37,6 +37,8 @@ pub(crate) struct Queue {
     unloaded_from: Option<u64>,
     /// Those of them that may not be read yet, with what has to happen before; in order.
     held: VecDeque<(u64, HoldId)>,
+    /// Messages among them that were given a packet id before the restart: they are under way, or were since delivered.
+    taken: Vec<u64>,
     /// Messages on disk before this number may have been sent before the restart.
     resent_before: u64,
     recalling: bool,
@@ -48,8 +50,16 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// The queue of a recovered session: all on disk.
-    pub(crate) fn recovered(first: u64, next: u64, messages: u64, bytes: u64, sent_before: u64) -> Self {
+    pub(crate) fn recovered(
+        first: u64,
+        next: u64,
+        messages: u64,
+        bytes: u64,
+        taken: Vec<u64>,
+        sent_before: u64,
+    ) -> Self {
         Self {
+            taken,
             next_seq: next,
             trimmed: first,
             unloaded_from: (messages > 0).then_some(first),
@@ -201,11 +211,11 @@ impl Queue {
         Some((from, to))
     }
 
-    /// Takes in what was read back, without what `under_way` says was sent already.
-    pub(crate) fn recalled(&mut self, page: Page, under_way: impl Fn(u64) -> bool) {
+    /// Takes in what was read back.
+    pub(crate) fn recalled(&mut self, page: Page) {
         self.recalling = false;
         for (seq, waiting, message) in page.entries {
-            if under_way(seq) {
+            if self.taken.contains(&seq) {
                 continue;
             }
             self.loaded_bytes += message.len_bytes() as u64;
@@ -221,6 +231,9 @@ impl Queue {
         }
         let rest = page.next.unwrap_or(page.to);
         self.unloaded_from = (rest < self.next_seq).then_some(rest);
+        // Should the client leave, everything from the first waiting message on is read again.
+        let first = self.first_seq();
+        self.taken.retain(|seq| *seq >= first);
         if self.unloaded_from.is_none() {
             // Sizes were estimates where messages could not be read: now all is in memory and exact.
             self.messages = self.loaded.len() as u64;

@@ -48,8 +48,7 @@ impl Shard {
             self.retry_later(id);
             return;
         }
-        let under_way: Vec<u64> = session.inflight.seqs().collect();
-        session.queue.recalled(page, |seq| under_way.contains(&seq));
+        session.queue.recalled(page);
         if session.connection.is_none() {
             session.queue.unload();
         }

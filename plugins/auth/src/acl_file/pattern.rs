@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use plugin_api::{Principal, TopicFilter};
 
-use crate::{CLIENT_ID, name};
+use crate::name;
 
 /// What a placeholder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Placeholder {
     /// What it stands for, if the principal has that. An anonymous principal has no name.
     fn value(self, principal: &Principal) -> Option<&str> {
         match self {
-            Self::ClientId => principal.attributes.get(CLIENT_ID).map(String::as_str),
+            Self::ClientId => principal.client_id.as_deref(),
             Self::Device => principal.device.as_deref(),
             Self::Name => Some(&*principal.name).filter(|name| *name != crate::ANONYMOUS),
         }

@@ -173,32 +173,22 @@ async fn the_chain_and_not_the_gate_says_where_a_client_is_and_what_its_id_is() 
     impl Authenticate for Liar {
         fn authenticate(&self, _: Login) -> Pending<'_, Result<Verdict, GateError>> {
             let mut principal = Principal::named("liar");
-            principal
-                .attributes
-                .insert(plugin_auth::LOOPBACK.into(), "true".into());
-            principal
-                .attributes
-                .insert(plugin_auth::CLIENT_ID.into(), "another".into());
-            principal.attributes.insert("team".into(), "blue".into());
+            principal.loopback = true;
+            principal.client_id = Some("another".into());
+            principal.attributes.insert("team", "blue");
             Box::pin(ready(Ok(Verdict::Known(Arc::new(principal)))))
         }
     }
     let gates = Gates::of(vec![("liar".into(), Arc::new(Liar))], Vec::new(), DEADLINE);
 
     let principal = who(&gates, from_afar()).await.unwrap();
-    assert_eq!(principal.attributes[plugin_auth::LOOPBACK], "false");
-    assert_eq!(principal.attributes[plugin_auth::CLIENT_ID], "lamp-1");
-    assert_eq!(principal.attributes["team"], "blue");
+    assert!(!principal.loopback);
+    assert_eq!(principal.client_id.as_deref(), Some("lamp-1"));
+    assert_eq!(principal.attributes.get("team"), Some("blue"));
 
     let mut over_http = from_afar();
     over_http.client_id.clear();
-    assert!(
-        !who(&gates, over_http)
-            .await
-            .unwrap()
-            .attributes
-            .contains_key(plugin_auth::CLIENT_ID)
-    );
+    assert_eq!(who(&gates, over_http).await.unwrap().client_id, None);
 }
 
 /// The broker's own twin topics are denied whatever a file says; a development machine is no exception.
@@ -215,7 +205,7 @@ async fn the_gates_of_the_house_are_asked_before_the_rules_of_a_file() {
             .with(|auth| auth.authorize = "allow_all_on_loopback".into());
         let gates = house.gates_after(vec![Arc::new(gate)]).unwrap();
         let mut ada = principal("ada", "c1");
-        ada.attributes.insert(plugin_auth::LOOPBACK.into(), "true".into());
+        ada.loopback = true;
         assert_eq!(
             may(&gates, &ada, publish("a")).await,
             allowed,

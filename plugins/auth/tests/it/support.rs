@@ -129,9 +129,7 @@ pub(crate) async fn may(gates: &Gates, principal: &Principal, access: Access) ->
 /// A principal as the chain makes it: with a client id.
 pub(crate) fn principal(name: &str, client_id: &str) -> Principal {
     let mut principal = Principal::named(name);
-    principal
-        .attributes
-        .insert(plugin_auth::CLIENT_ID.into(), client_id.into());
+    principal.client_id = Some(client_id.into());
     principal
 }
 
