@@ -48,6 +48,8 @@ pub(crate) struct Told {
 pub(crate) enum Failure {
     #[error(transparent)]
     Refused(#[from] Refused),
+    #[error("the device has {0} twins, removed ones counted in; more are not allowed (twins_per_device)")]
+    TooManyTwins(usize),
     #[error("the change could not be stored: {0}")]
     Commit(#[from] CommitError),
     #[error("the twin could not be read: {0}")]
@@ -70,7 +72,7 @@ impl Failure {
     /// What a publisher whose message could not be taken is told.
     pub(crate) const fn reason(&self) -> ReasonCode {
         match self {
-            Self::Refused(_) => ReasonCode::Success,
+            Self::Refused(_) | Self::TooManyTwins(_) => ReasonCode::Success,
             Self::Commit(CommitError::Full) => ReasonCode::QuotaExceeded,
             Self::Commit(CommitError::Overloaded) => ReasonCode::ServerBusy,
             Self::Commit(CommitError::Closed) | Self::Stopping => ReasonCode::ServerShuttingDown,

@@ -21,7 +21,7 @@ use crate::keys::{self, Meta, Spaces};
 use crate::presence::Presences;
 use crate::settings::Settings;
 use crate::topics::{self, Prefix, Topic};
-use crate::worker::{Mail, Mailbox, Shared, Worker, mailbox, partition_of};
+use crate::worker::{Mail, Mailbox, Shared, Stage, Worker, mailbox, partition_of};
 use crate::{http, metrics, record};
 
 /// Why the service did not start.
@@ -80,7 +80,7 @@ impl Service {
             store,
             spaces,
             started,
-            is_ending: watch::Sender::new(false),
+            stage: watch::Sender::new(Stage::Serving),
         });
         let link = Arc::new(TwinLink {
             shared: Arc::clone(&shared),
@@ -163,6 +163,11 @@ impl Service {
         self.shared.feed.committed()
     }
 
+    /// Ends all streams of changes, now and from now on, so that an HTTP server which waits for open responses can end.
+    pub fn end_streams(&self) {
+        self.shared.enter(Stage::EndingStreams);
+    }
+
     /// Stops taking requests, ends open streams, waits until everything under way is stored and said, and ends the
     /// partitions.
     pub async fn stop(&self) {
@@ -179,7 +184,7 @@ impl Service {
     }
 
     fn hang_up(&self) {
-        self.shared.is_ending.send_replace(true);
+        self.shared.enter(Stage::Stopping);
         self.shared
             .mailboxes
             .iter()

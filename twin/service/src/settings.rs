@@ -25,6 +25,8 @@ pub struct RawTwin {
     pub durability: Option<String>,
     /// Requests of one client that may be under way at a time on `$aws` topics; more are answered with 429.
     pub in_flight_per_client: Option<usize>,
+    /// Twins that one device may ever have had, removed ones counted in.
+    pub twins_per_device: Option<usize>,
     /// Bounds of documents and names.
     pub limits: Option<RawLimits>,
     /// How a delta is sent again.
@@ -112,6 +114,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Requests of one client that may be under way at a time on `$aws` topics.
     pub in_flight_per_client_max: usize,
+    /// Twins that one device may ever have had. A removed one counts, because its version is kept for ever.
+    pub twins_per_device_max: usize,
     /// Bounds of documents and names.
     pub limits: Limits,
     /// How a delta is sent again.
@@ -133,6 +137,7 @@ impl Default for Settings {
             cache_bytes_max: 64 << 20,
             durability: Durability::Fsync,
             in_flight_per_client_max: 10,
+            twins_per_device_max: 1000,
             limits: Limits::default(),
             retry: RetryPolicy::default(),
             changes_kept_max: 1_000_000,
@@ -162,6 +167,12 @@ impl RawTwin {
             default.in_flight_per_client_max,
             1..=1_000_000,
         );
+        let twins_per_device_max = check.number(
+            "twins_per_device",
+            self.twins_per_device,
+            default.twins_per_device_max,
+            1..=100_000,
+        );
         let limits = self.limits.unwrap_or_default().check(problems);
         let retry = self.retry.unwrap_or_default().check(problems);
         let changes = self.changes.unwrap_or_default();
@@ -189,6 +200,7 @@ impl RawTwin {
             cache_bytes_max,
             durability,
             in_flight_per_client_max: in_flight,
+            twins_per_device_max,
             limits,
             retry,
             changes_kept_max,

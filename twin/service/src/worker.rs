@@ -16,8 +16,9 @@ mod round;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use plugin_api::{Answer, Broker, ClientId, LinkEvent, ReasonCode};
+use plugin_api::{Answer, Broker, ClientId, LinkEvent, LinkPublish, ReasonCode};
 use store::{CommitError, Durability, Store};
 use tokio::sync::watch;
 use twin_model::{
@@ -39,8 +40,17 @@ pub(crate) use mailbox::{Mail, Mailbox};
 use online::Online;
 use round::{Outcome, Round};
 
+/// How long a broker may take for messages once the service stops.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// How much mail one round takes.
 const ROUND_MAIL_MAX: usize = 256;
+
+/// How many bytes one round gathers before it is committed.
+const ROUND_BYTES_MAX: usize = 512 << 10;
+
+/// How many bytes may be under way to the store before a partition waits for it.
+const UNDER_WAY_BYTES_MAX: usize = 4 << 20;
 
 /// What all partitions and HTTP share.
 #[derive(Debug)]
@@ -55,8 +65,40 @@ pub(crate) struct Shared {
     /// One for each partition.
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) started: Timestamp,
-    /// Becomes true when the service stops, so that streams end.
-    pub(crate) is_ending: watch::Sender<bool>,
+    pub(crate) stage: watch::Sender<Stage>,
+}
+
+/// How far the service is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Serving,
+    /// Streams of changes end, all else goes on.
+    EndingStreams,
+    /// The partitions finish what they have.
+    Stopping,
+}
+
+impl Shared {
+    /// Moves towards the end, never back.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.send_modify(|now| *now = stage.max(*now));
+    }
+
+    /// Publishes in the order of this device. A broker that has gone may never take the messages, so a service that
+    /// stops does not wait for it for long.
+    async fn publish(&self, broker: &Arc<dyn Broker>, device: &str, messages: Vec<LinkPublish>) {
+        let mut stage = self.stage.subscribe();
+        let given_up = async {
+            // The sender lives as long as `self`, so this only ends by the stage.
+            drop(stage.wait_for(|stage| *stage == Stage::Stopping).await);
+            self.clock.reach(self.clock.elapsed() + LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            () = broker.publish(device, messages) => {}
+            () = given_up => tracing::warn!(device, "the broker takes no more messages; a twin's are not published"),
+        }
+    }
 }
 
 /// One partition.
@@ -73,6 +115,8 @@ pub(crate) struct Worker {
     live: i64,
     /// Requests of a client that are not answered yet.
     under_way: HashMap<ClientId, usize>,
+    /// Mail that was taken and not dealt with.
+    mail: VecDeque<Mail>,
     /// The wall time of this round.
     now: Timestamp,
     round: Round,
@@ -96,6 +140,7 @@ impl Worker {
             online: HashMap::new(),
             live,
             under_way: HashMap::new(),
+            mail: VecDeque::new(),
             now: shared.clock.wall(),
             round: Round::default(),
             rounds: VecDeque::new(),
@@ -110,11 +155,15 @@ impl Worker {
 
     /// Works until told to stop, and then until everything under way is said.
     pub(crate) async fn run(mut self) {
-        while !(self.is_stopping && self.rounds.is_empty()) {
-            let (commits, mail) = self
-                .mailbox()
-                .take(if self.is_failed { 0 } else { ROUND_MAIL_MAX });
-            if commits.is_empty() && mail.is_empty() && !self.is_due() {
+        while !(self.is_stopping && self.mail.is_empty() && self.rounds.is_empty()) {
+            let room = if self.is_full() || !self.mail.is_empty() {
+                0
+            } else {
+                ROUND_MAIL_MAX
+            };
+            let (commits, mail) = self.mailbox().take(room);
+            self.mail.extend(mail);
+            if commits.is_empty() && !self.is_due() && (self.mail.is_empty() || self.is_full()) {
                 self.wait().await;
                 continue;
             }
@@ -124,14 +173,31 @@ impl Worker {
             self.say().await;
             self.recover();
             self.now = self.shared.clock.wall();
-            mail.into_iter().for_each(|mail| self.take(mail));
-            self.tick();
+            self.work();
+            if !self.is_failed {
+                self.tick();
+            }
             self.submit();
             self.say().await;
         }
-        for mail in self.mailbox().close() {
-            self.turn_away(mail);
+    }
+
+    /// Does what the mail says, until much waits for the store.
+    fn work(&mut self) {
+        while !self.is_full()
+            && let Some(mail) = self.mail.pop_front()
+        {
+            self.take(mail);
+            self.perform();
+            if self.round.batch.len_bytes() > ROUND_BYTES_MAX {
+                self.submit();
+            }
         }
+    }
+
+    /// Whether nothing new is taken: after a failure, and while much waits for the store.
+    fn is_full(&self) -> bool {
+        self.is_failed || self.rounds.iter().map(|round| round.bytes).sum::<usize>() > UNDER_WAY_BYTES_MAX
     }
 
     /// Refuses a message that came too late; whoever asked by HTTP learns it from the dropped reply.
@@ -146,13 +212,13 @@ impl Worker {
     }
 
     async fn wait(&self) {
-        let due = self.next_deadline().filter(|_| !self.is_failed);
+        let due = self.next_deadline().filter(|_| !self.is_full());
         let rung = mailbox(&self.shared, usize::from(self.number)).rung();
         match due {
             None => rung.await,
             Some(due) => tokio::select! {
                 () = rung => {}
-                () = self.shared.clock.reach(std::time::Duration::from_millis(due.millis())) => {}
+                () = self.shared.clock.reach(Duration::from_millis(due.millis())) => {}
             },
         }
     }
@@ -165,7 +231,7 @@ impl Worker {
     }
 
     fn is_due(&self) -> bool {
-        !self.is_failed && self.next_deadline().is_some_and(|due| due <= self.moment())
+        !self.is_full() && self.next_deadline().is_some_and(|due| due <= self.moment())
     }
 
     fn moment(&self) -> Moment {
@@ -186,15 +252,22 @@ impl Worker {
             self.reconcile(Input::Finished(twin));
         }
         self.reconcile(Input::Tick);
-        while let Some(duty) = self.duties.pop() {
-            match duty {
-                Output::SendDelta(id) => self.send_delta(&id),
-                Output::Stalled(id) => self.stalled(&id),
+        self.perform();
+    }
+
+    /// Does what the reconciler has asked for, which may make it ask for more.
+    fn perform(&mut self) {
+        while !self.duties.is_empty() {
+            for duty in std::mem::take(&mut self.duties) {
+                match duty {
+                    Output::SendDelta(id) => self.send_delta(&id),
+                    Output::Stalled(id) => self.stalled(&id),
+                }
             }
         }
     }
 
-    /// Tells the reconciler; what it asks for is done at the end of the round.
+    /// Tells the reconciler; what it asks for is done when the matter at hand is.
     fn reconcile(&mut self, input: Input) {
         let now = self.moment();
         self.reconciler.step(now, input, &mut self.duties);
@@ -296,6 +369,7 @@ impl Worker {
             return;
         }
         round.number = self.next_round;
+        round.bytes = round.batch.len_bytes() + round.changes.iter().map(Vec::len).sum::<usize>();
         self.next_round += 1;
         let durability = self.shared.settings.durability;
         let durability = if round.touched.is_empty() {
@@ -366,7 +440,7 @@ impl Worker {
             }
             for outcome in outcomes {
                 self.answered(&outcome);
-                outcome.tell(self.shared.broker.get(), &result).await;
+                outcome.tell(&self.shared, &result).await;
             }
         }
     }
@@ -394,6 +468,16 @@ impl Worker {
             Err(error) => tracing::error!(%error, "the number of twins cannot be read; the gauge may be off"),
         }
         self.is_failed = false;
+    }
+}
+
+impl Drop for Worker {
+    /// However a partition ends, nobody waits for it any longer.
+    fn drop(&mut self) {
+        let unread = self.mailbox().close();
+        for mail in std::mem::take(&mut self.mail).into_iter().chain(unread) {
+            self.turn_away(mail);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use super::exchange::{query, text};
 use super::fault::Fault;
 use crate::feed::{Entry, FeedError};
 use crate::metrics;
-use crate::worker::Shared;
+use crate::worker::{Shared, Stage};
 
 /// Pages of changes that may wait for one watcher. A watcher that is slower is read to from the store, at its pace.
 const PAGES_MAX: usize = 2;
@@ -85,7 +85,7 @@ async fn follow(
     _permit: OwnedSemaphorePermit,
 ) {
     let _open = Open::new();
-    let (mut news, mut ending) = (shared.feed.follow(), shared.is_ending.subscribe());
+    let (mut news, mut ending) = (shared.feed.follow(), shared.stage.subscribe());
     let mut heartbeat = shared.clock.elapsed() + shared.settings.heartbeat;
     // The first line tells the watcher that it is connected, before anything changes.
     let mut page = Bytes::from_static(b": watching\n\n");
@@ -93,7 +93,7 @@ async fn follow(
         if !page.is_empty() {
             tokio::select! {
                 sent = pages.send(page) => if sent.is_err() { return },
-                _ = ending.wait_for(|is_ending| *is_ending) => return,
+                _ = ending.wait_for(|stage| *stage >= Stage::EndingStreams) => return,
             }
             heartbeat = shared.clock.elapsed() + shared.settings.heartbeat;
         }
@@ -105,7 +105,7 @@ async fn follow(
                     continue;
                 }
                 () = pages.closed() => return,
-                _ = ending.wait_for(|is_ending| *is_ending) => return,
+                _ = ending.wait_for(|stage| *stage >= Stage::EndingStreams) => return,
             }
         }
         let feed = Arc::clone(&shared.feed);

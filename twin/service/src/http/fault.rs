@@ -199,6 +199,9 @@ impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(refused) => refused.into(),
+            Failure::TooManyTwins(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", failure.to_string())
+            }
             passing if passing.is_passing() => Self::unavailable(passing.to_string()),
             failure => {
                 tracing::error!(%failure, "a request could not be carried out");

@@ -5,13 +5,13 @@ use std::time::Duration;
 const TIMES: [(&str, u64); 5] = [
     ("ms", 1),
     ("s", 1000),
-    ("m", 60_000),
+    ("min", 60_000),
     ("h", 3_600_000),
     ("d", 86_400_000),
 ];
 const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// `"250ms"`, `"10s"`, `"5m"`, `"2h"`, `"7d"`.
+/// `"250ms"`, `"10s"`, `"5min"`, `"2h"`, `"7d"`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     quantity(text, &TIMES).map(Duration::from_millis)
 }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for text in ["1ms", "90s", "5m", "1d"] {
+        for text in ["1ms", "90s", "5min", "1d"] {
             assert_eq!(duration(text).map(show_duration).as_deref(), Some(text));
         }
         for text in ["1B", "1000B", "64KiB", "1MiB"] {

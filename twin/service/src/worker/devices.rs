@@ -184,13 +184,18 @@ impl Worker {
         if let Err(error) = found {
             tracing::error!(%device, %error, "the pending deltas of a device cannot be read");
         }
-        let under_way = self
+        ids.extend(self.under_way(device));
+        ids.into_iter().collect()
+    }
+
+    /// The twins of a device with a change that is not committed.
+    pub(super) fn under_way<'a>(&'a self, device: &'a DeviceName) -> impl Iterator<Item = TwinId> + 'a {
+        let touched = self
             .rounds
             .iter()
             .chain([&self.round])
             .flat_map(|round| &round.touched);
-        ids.extend(under_way.filter(|id| id.device == *device).cloned());
-        ids.into_iter().collect()
+        touched.filter(move |id| id.device == *device).cloned()
     }
 
     fn note_presence(&mut self, device: &DeviceName, presence: Presence) {

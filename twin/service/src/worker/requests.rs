@@ -1,5 +1,7 @@
 //! Requests: messages and HTTP asks become commands to twins, and their answers wait for the round.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use plugin_api::{
     Answer, Delivery, LinkEvent, LinkPublish, Properties, Property, ReasonCode, Ticket, To, put_property,
 };
 use twin_model::{
-    ClientToken, Command, Condition, Event, Input, NoChange, Refused, SectionChange, Twin, TwinId,
+    ClientToken, Command, Condition, Event, Input, Life, NoChange, Refused, SectionChange, Twin, TwinId,
     UpdateRequest, Version, Write, Writer,
 };
 
@@ -19,7 +21,7 @@ use crate::ask::{Ask, Failure, Told, Wish, Work};
 use crate::clock::timestamp;
 use crate::documents::{self, Stub};
 use crate::topics::{self, Prefix, Tail, Topic, Verb};
-use crate::{change, metrics};
+use crate::{change, keys, metrics};
 
 /// What a write made of a twin.
 struct Written {
@@ -276,6 +278,7 @@ impl Worker {
     fn write(&mut self, id: &TwinId, write: &Write, stub: &Stub) -> Result<Written, Failure> {
         let section = section(&write.command);
         let before = self.twin(id)?;
+        self.hold_to_number(&before)?;
         let applied = match before.apply(write, &mut self.stamps, &self.shared.settings.limits) {
             Ok(applied) => applied,
             Err(refused) => {
@@ -331,6 +334,33 @@ impl Worker {
             after,
             messages,
         })
+    }
+
+    /// Refuses the first write of a twin when its device has had too many. They are counted then only: it is rare.
+    fn hold_to_number(&self, twin: &Twin) -> Result<(), Failure> {
+        let max = self.shared.settings.twins_per_device_max;
+        if twin.life() != Life::Never {
+            return Ok(());
+        }
+        let mut ids = BTreeSet::new();
+        let span = keys::twins_of(&twin.id().device);
+        let (from, to) = keys::span(&span);
+        self.shared
+            .store
+            .scan(self.shared.spaces.state, from, to, &mut |key, _| {
+                ids.extend(keys::twin_of(key));
+                if ids.len() < max {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })?;
+        ids.extend(self.under_way(&twin.id().device));
+        if ids.len() < max {
+            Ok(())
+        } else {
+            Err(Failure::TooManyTwins(ids.len()))
+        }
     }
 
     fn asker(&self, delivery: &Delivery, verb: Verb) -> Asker {
@@ -389,7 +419,7 @@ impl Worker {
     fn failed(&mut self, device: Arc<str>, asker: Asker, failure: &Failure) {
         let message = asker.fail(failure);
         match failure {
-            Failure::Refused(_) => {}
+            Failure::Refused(_) | Failure::TooManyTwins(_) => {}
             _ => tracing::error!(%device, %failure, "a request could not be carried out"),
         }
         self.outcome(device, vec![message], asker);

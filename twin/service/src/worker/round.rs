@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use plugin_api::{Answer, Broker, ClientId, LinkPublish, QoS, Ticket, To};
+use plugin_api::{Answer, ClientId, LinkPublish, QoS, Ticket, To};
 use store::{Batch, CommitError};
 use twin_model::{DeviceName, Refused, SyncStatus, TwinId};
 
+use super::Shared;
 use crate::ask::{Failure, Reply, Told};
 use crate::documents::{self, Stub};
 
@@ -15,6 +16,8 @@ use crate::documents::{self, Stub};
 pub(super) struct Round {
     pub(super) number: u64,
     pub(super) batch: Batch,
+    /// What the batch and its changes put on the store.
+    pub(super) bytes: usize,
     pub(super) changes: Vec<Vec<u8>>,
     pub(super) outcomes: Vec<Outcome>,
     /// Twins with a change that is not committed.
@@ -73,6 +76,7 @@ impl Asker {
     pub(super) fn fail(&self, failure: &Failure) -> LinkPublish {
         match failure {
             Failure::Refused(refused) => self.refuse(refused),
+            Failure::TooManyTwins(_) => self.reject(413, &failure.to_string()),
             _ => self.reject(500, "Internal service failure"),
         }
     }
@@ -100,7 +104,8 @@ pub(super) fn message(topic: Arc<str>, payload: Bytes, to: To) -> LinkPublish {
 
 impl Outcome {
     /// Says everything: what happened, or that it could not be stored.
-    pub(super) async fn tell(self, broker: Option<&Arc<dyn Broker>>, result: &Result<(), CommitError>) {
+    pub(super) async fn tell(self, shared: &Shared, result: &Result<(), CommitError>) {
+        let broker = shared.broker.get();
         let Self {
             device,
             mut messages,
@@ -112,7 +117,7 @@ impl Outcome {
             messages = asker.iter().map(|asker| asker.fail(failure)).collect();
         }
         match broker {
-            Some(broker) if !messages.is_empty() => broker.publish(&device, messages).await,
+            Some(broker) if !messages.is_empty() => shared.publish(broker, &device, messages).await,
             _ => {}
         }
         if let (Some(broker), Some(asker)) = (broker, asker) {

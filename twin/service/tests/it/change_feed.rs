@@ -142,7 +142,7 @@ async fn a_watcher_that_comes_back_misses_nothing_and_sees_nothing_twice() {
         world.send(
             &format!("app{n}"),
             &topic,
-            &format!(r#"{{"state":{{"reported":{{"n":{n}}}}}}}"#),
+            format!(r#"{{"state":{{"reported":{{"n":{n}}}}}}}"#),
             &[],
         )
     });
@@ -254,7 +254,7 @@ async fn a_watcher_that_falls_behind_what_is_kept_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_says_that_it_is_alive_and_ends_with_the_service() {
+async fn a_silent_stream_says_that_it_is_alive_and_ends_when_told() {
     let world = World::new();
     let mut watcher = Watcher::open(&world, "/v1/changes", None).await;
     assert_eq!(watcher.chunk().await.unwrap(), ": watching\n\n");
@@ -269,8 +269,13 @@ async fn a_silent_stream_says_that_it_is_alive_and_ends_with_the_service() {
         };
         assert_eq!(beat.unwrap(), ": still here\n\n");
     }
-    world.service.stop().await;
+    world.service.end_streams();
     assert_eq!(watcher.chunk().await, None);
+    assert_eq!(
+        world.patch("/v1/devices/a/twin/desired", "{}").await.status,
+        200,
+        "all else goes on"
+    );
 }
 
 #[tokio::test]

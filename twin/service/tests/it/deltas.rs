@@ -107,6 +107,26 @@ async fn a_device_that_was_never_seen_is_spared_as_well() {
     assert!(deltas(&world.published(), "lamp").is_empty());
 }
 
+/// What the service has to say to a device goes before the answer to what the device asks next.
+#[tokio::test]
+async fn the_delta_comes_before_the_answer_to_a_later_request() {
+    let world = World::with(Settings {
+        partitions: 1,
+        ..Settings::default()
+    });
+    wish(&world, 1).await;
+    for _ in 0..50 {
+        world.published();
+        world.connect("lamp");
+        world.subscribe("lamp", "lamp", DELTA, false);
+        world.publish_quietly("lamp", "$twin/lamp/get", "").await;
+        let messages = world.published();
+        let topics: Vec<&str> = messages.iter().map(Message::topic).collect();
+        assert_eq!(topics, [DELTA, "$twin/lamp/get/accepted"]);
+        world.depart("lamp", "lamp", Departure::Lost);
+    }
+}
+
 #[tokio::test]
 async fn a_device_in_sync_is_told_nothing_when_it_comes() {
     let world = World::new();

@@ -256,6 +256,21 @@ async fn every_refusal_has_its_code_its_words_and_the_client_token() {
 #[tokio::test]
 async fn bytes_that_are_no_text_and_names_that_are_no_names_are_refused() {
     let world = World::new();
+    for verb in ["update", "get"] {
+        let number = world.send(
+            "app",
+            &format!("{P}/{verb}"),
+            b"{\"state\":{\"desired\":\"\xff\"}}",
+            &[],
+        );
+        world.answer(number).await;
+        let rejected = only(&world.published(), &format!("{P}/{verb}/rejected"));
+        assert_eq!(rejected["code"], 415);
+        assert_eq!(
+            rejected["message"],
+            "Unsupported documented encoding; supported encoding is UTF-8"
+        );
+    }
     let messages = world
         .publish(
             "app",
@@ -377,7 +392,7 @@ async fn a_burst_beyond_what_one_client_may_have_under_way_is_throttled() {
             world.send(
                 "app",
                 &format!("{P}/update"),
-                &format!(r#"{{"state":{{"desired":{{"n":{n}}}}}}}"#),
+                format!(r#"{{"state":{{"desired":{{"n":{n}}}}}}}"#),
                 &[],
             )
         })
@@ -448,6 +463,53 @@ async fn what_a_device_refuses_is_not_sent_again_until_the_wish_changes() {
     assert_eq!(
         received(&messages, "pump-7", &["$twin/pump-7/update/delta"]).len(),
         1
+    );
+}
+
+/// Otherwise one device could fill the disk, and keep its partition busy whenever it connects.
+#[tokio::test]
+async fn a_device_has_only_so_many_twins_and_removed_ones_count() {
+    let world = World::with(Settings {
+        twins_per_device_max: 3,
+        ..Settings::default()
+    });
+    let update = async |name: &str| {
+        let topic = format!("$twin/pump-7/name/{name}/update");
+        world
+            .publish("pump-7", &topic, r#"{"state":{"reported":{}}}"#)
+            .await
+            .pop()
+            .unwrap()
+    };
+    for name in ["a", "b", "c"] {
+        assert!(update(name).await.topic().ends_with("/accepted"));
+    }
+    world.publish("pump-7", "$twin/pump-7/name/a/delete", "").await;
+    let refused = update("d").await;
+    assert_eq!(refused.json()["code"], 413);
+    assert!(
+        refused.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("twins_per_device")
+    );
+    assert_eq!(
+        world
+            .patch("/v1/devices/pump-7/twins/d/desired", "{}")
+            .await
+            .status,
+        413
+    );
+    assert!(
+        update("a").await.topic().ends_with("/accepted"),
+        "a removed one may come back"
+    );
+    assert_eq!(
+        world
+            .patch("/v1/devices/pump-8/twins/d/desired", "{}")
+            .await
+            .status,
+        200
     );
 }
 

@@ -198,12 +198,18 @@ impl World {
     }
 
     /// Publishes as a device and does not wait. Answers the ticket's number.
-    pub(crate) fn send(&self, device: &str, topic: &str, payload: &str, properties: &[u8]) -> u64 {
+    pub(crate) fn send(
+        &self,
+        device: &str,
+        topic: &str,
+        payload: impl AsRef<[u8]>,
+        properties: &[u8],
+    ) -> u64 {
         let number = self.tickets.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.link.take(LinkEvent::Message(Delivery::new(
             Ticket { shard: 0, number },
             topic.into(),
-            payload.to_owned().into(),
+            payload.as_ref().to_vec().into(),
             properties.to_vec().into(),
             QoS::AtLeastOnce,
             client_id(device),

@@ -1,8 +1,11 @@
 //! Trouble: a store that refuses, and records that cannot be read. Nobody is told what did not happen.
 
+use std::time::Duration;
+
 use plugin_api::{Answer, ReasonCode};
 use serde_json::json;
-use store::{Batch, Durability};
+use store::{Batch, Durability, Options, Store};
+use twin::{Settings, keyspaces};
 
 use crate::support::World;
 
@@ -70,5 +73,31 @@ async fn a_damaged_record_is_told_and_harms_no_other_twin() {
         world.store.get(state, b"lamp\0").unwrap().unwrap(),
         b"\x07{}",
         "what cannot be read is not overwritten"
+    );
+}
+
+/// The store refuses when too much waits for it; the service slows down before that.
+#[tokio::test]
+async fn a_flood_of_large_updates_is_slowed_down_and_not_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        backlog_bytes_max: 12 << 20,
+        ..Options::default()
+    };
+    let store = Store::open(folder.path(), &options, &keyspaces()).unwrap().store;
+    let world = World::on(store, Settings::default(), Duration::ZERO);
+    let large = "x".repeat(60_000);
+    let flood = (0..600).map(|n| {
+        let body = format!(r#"{{"state":{{"reported":{{"n":{n},"text":"{large}"}}}}}}"#);
+        world.send("app", &format!("$twin/d{}/update", n % 10), body, &[])
+    });
+    for number in flood.collect::<Vec<u64>>() {
+        assert_eq!(world.answer(number).await, Answer::Taken);
+    }
+    assert!(
+        !world
+            .published()
+            .iter()
+            .any(|message| message.topic().ends_with("rejected"))
     );
 }
