@@ -30,7 +30,9 @@ impl Shard {
             return;
         };
         if let Some(old) = self.sessions.of_client(&client_id) {
-            self.take_over(old, connect.clean_start, out);
+            // What waits for one principal is not for another who knows its client id.
+            let is_strange = self.sessions.get(old).is_some_and(|session| session.badge.name != badge.name);
+            self.take_over(old, connect.clean_start || is_strange, out);
         }
         let resumed = self.sessions.of_client(&client_id);
         let id = resumed.unwrap_or_else(|| self.begin_session(&client_id, &badge));

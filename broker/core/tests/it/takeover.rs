@@ -138,3 +138,22 @@ fn links_hear_the_old_one_leave_first() {
         assert_eq!(heard, ["connected", "taken over", "connected"]);
     });
 }
+
+/// A session belongs to the principal that began it: another one with the same client id begins a new session, and gets
+/// nothing of what waited.
+#[test]
+fn another_principal_does_not_get_the_session() {
+    everywhere(|world| {
+        let mut connect = persistent(Version::V5, "lamp");
+        connect.username = Some("ann".into());
+        let ann = world.connect(connect.clone());
+        world.subscribe(ann, "secret", QoS::AtLeastOnce);
+        world.drop_connection(ann);
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        world.publish(publisher, "secret", "for ann", QoS::AtLeastOnce);
+        connect.username = Some("bob".into());
+        let bob = world.connect(connect);
+        assert_eq!(world.client(bob).connack(), Some((ReasonCode::Success, false)));
+        assert_eq!(world.client(bob).payloads(), Vec::<String>::new());
+    });
+}
