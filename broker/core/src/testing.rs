@@ -268,6 +268,12 @@ impl World {
         self.homes.iter().map(|home| what(&home.shard.counters())).sum()
     }
 
+    /// How many deadlines lie ahead.
+    #[must_use]
+    pub fn deadlines(&self) -> usize {
+        self.homes.iter().map(|home| home.shard.timers.len()).sum()
+    }
+
     /// Time passes; deadlines on the way are met in order.
     pub fn pass(&mut self, time: Duration) {
         let until = self.now + time;
@@ -394,6 +400,12 @@ impl World {
 
     /// A client's socket is gone without a word, and everything settles.
     pub fn drop_connection(&mut self, client: ClientRef) {
+        self.begin_drop(client);
+        self.settle();
+    }
+
+    /// A client's socket is gone without a word.
+    pub fn begin_drop(&mut self, client: ClientRef) {
         let Some((home, connection)) = self.client_mut(client).cut() else {
             return;
         };
@@ -402,7 +414,6 @@ impl World {
         }
         self.step(home, Input::Lost { connection });
         self.home(home).out.forget(connection);
-        self.settle();
     }
 
     /// An operator wants a client gone.

@@ -35,6 +35,11 @@ impl Timers {
         self.due.remove(&(at, timer));
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     pub(crate) fn next(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
     }

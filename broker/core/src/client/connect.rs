@@ -31,7 +31,10 @@ impl Shard {
         };
         if let Some(old) = self.sessions.of_client(&client_id) {
             // What waits for one principal is not for another who knows its client id.
-            let is_strange = self.sessions.get(old).is_some_and(|session| session.badge.name != badge.name);
+            let is_strange = self
+                .sessions
+                .get(old)
+                .is_some_and(|session| session.badge.name != badge.name);
             self.take_over(old, connect.clean_start || is_strange, out);
         }
         let resumed = self.sessions.of_client(&client_id);

@@ -238,8 +238,7 @@ impl Shard {
         match session.queue.unloaded() {
             // What is only on disk may refer to shared bodies: they are looked up before it goes.
             Some((from, to)) => {
-                let under_way = session.inflight.seqs();
-                let spared = under_way.chain(session.queue.held_seqs()).collect();
+                let spared = session.queue.others_seqs().collect();
                 let asked = session.queue.is_recalling();
                 self.begin_purge(session.number, from, Purge { to, spared }, asked, out);
             }

@@ -80,9 +80,11 @@ impl Queue {
         self.messages
     }
 
-    /// Where the messages stand on disk that may not be read yet.
-    pub(crate) fn held_seqs(&self) -> impl Iterator<Item = u64> {
-        self.held.iter().map(|(seq, _)| *seq)
+    /// Where messages stand on disk that are not this queue's to let go of: they may not be read yet, or were given a packet
+    /// id before the restart.
+    pub(crate) fn others_seqs(&self) -> impl Iterator<Item = u64> {
+        let held = self.held.iter().map(|(seq, _)| *seq);
+        held.chain(self.taken.iter().copied())
     }
 
     /// Whether a page was asked for and has not come.

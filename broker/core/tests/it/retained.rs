@@ -1,1 +1,282 @@
-//! Stories to be told.
+//! The last message of a topic, kept for those who come later.
+
+use broker_core::{
+    Settings, Shelf,
+    testing::{ClientRef, World, clean, filter, message, persistent},
+};
+use mqtt_wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Version};
+
+use crate::{everywhere, everywhere_with};
+
+const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+
+/// What a new subscriber gets of a filter: topic and payload, sorted.
+fn seen(world: &mut World, topics: &str) -> Vec<(String, String)> {
+    let client = world.connect(clean(Version::V5, "looks"));
+    world.subscribe(client, topics, QoS::ExactlyOnce);
+    let mut seen: Vec<_> = world
+        .client(client)
+        .messages()
+        .inspect(|message| assert!(message.retain, "[MQTT-3.3.1-8]"))
+        .map(|message| {
+            (
+                message.topic.clone(),
+                String::from_utf8_lossy(&message.payload).into_owned(),
+            )
+        })
+        .collect();
+    seen.sort();
+    seen
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected
+        .iter()
+        .map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned()))
+        .collect()
+}
+
+/// [MQTT-3.3.1-5] The last retained message of each matching topic comes to a new subscriber.
+#[test]
+fn new_subscriber_gets_the_last_of_each_topic() {
+    everywhere(|world| {
+        for (at, qos) in LEVELS.into_iter().enumerate() {
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            for topic in ["room/1", "room/2", "room/3/lamp", "hall"] {
+                world.retain(publisher, topic, "old", qos);
+                world.retain(publisher, topic, &at.to_string(), qos);
+            }
+            let now = at.to_string();
+            assert_eq!(
+                seen(world, "room/+"),
+                pairs(&[("room/1", &now), ("room/2", &now)])
+            );
+            assert_eq!(
+                seen(world, "room/#"),
+                pairs(&[("room/1", &now), ("room/2", &now), ("room/3/lamp", &now)])
+            );
+            assert_eq!(seen(world, "hall"), pairs(&[("hall", &now)]));
+            assert_eq!(seen(world, "hall/#"), pairs(&[("hall", &now)]), "[MQTT-4.7.1-2]");
+            assert_eq!(seen(world, "#").len(), 4);
+            assert_eq!(seen(world, "room"), []);
+        }
+    });
+}
+
+/// [MQTT-3.3.1-6] An empty retained message removes what stood on its topic, and is not kept itself.
+#[test]
+fn empty_message_removes() {
+    everywhere(|world| {
+        for qos in LEVELS {
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            let listener = world.connect(clean(Version::V5, "listener"));
+            world.subscribe(listener, "room", qos);
+            world.retain(publisher, "room", "on", qos);
+            world.retain(publisher, "room", "", qos);
+            assert_eq!(world.client(listener).payloads(), ["on", ""]);
+            assert_eq!(seen(world, "room"), []);
+            world.drop_connection(listener);
+            assert!(world.disk().is_empty());
+        }
+    });
+}
+
+/// [MQTT-3.3.1-12] A message without RETAIN leaves what stands on its topic.
+#[test]
+fn plain_message_leaves_the_retained_one() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        world.retain(publisher, "room", "kept", QoS::AtLeastOnce);
+        world.publish(publisher, "room", "passes", QoS::AtLeastOnce);
+        assert_eq!(seen(world, "room"), pairs(&[("room", "kept")]));
+    });
+}
+
+/// What was acknowledged as retained is there after a crash, and what was removed is not.
+#[test]
+fn retained_messages_outlast_a_crash() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for at in 0..20 {
+            world.retain(publisher, &format!("room/{at}"), "on", LEVELS[1 + at % 2]);
+        }
+        for at in 0..10 {
+            world.retain(publisher, &format!("room/{at}"), "", LEVELS[1 + at % 2]);
+        }
+        world.crash();
+        assert_eq!(seen(world, "room/#").len(), 10);
+        world.crash_into(3);
+        assert_eq!(seen(world, "room/#").len(), 10);
+        assert_eq!(world.disk().len(Shelf::Retained), 10);
+    });
+}
+
+/// Two publishers, two shards, one topic: what subscribers see is what a crash leaves.
+#[test]
+fn disk_and_memory_agree_on_the_last_one() {
+    everywhere(|world| {
+        let publishers: Vec<ClientRef> = (0..4)
+            .map(|at| world.connect(clean(Version::V5, &format!("publisher-{at}"))))
+            .collect();
+        for at in 0..30 {
+            let publisher = publishers[at % 4];
+            let payload = at.to_string();
+            let publish = Publish {
+                retain: true,
+                ..message("room", &payload, LEVELS[at % 3])
+            };
+            world.begin_message(publisher, publish);
+            let steps = world.dice().below(4);
+            world.settle_partly(steps);
+        }
+        world.settle();
+        let before = seen(world, "room");
+        world.crash();
+        assert_eq!(seen(world, "room"), before);
+    });
+}
+
+/// Retain handling 0, 1 and 2: always, only when the subscription is new, never.
+#[test]
+fn retain_handling_decides_when() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        world.retain(publisher, "room", "on", QoS::AtLeastOnce);
+        for (handling, expected) in [
+            (RetainHandling::SendAtSubscribe, 2),
+            (RetainHandling::SendIfNew, 1),
+            (RetainHandling::DoNotSend, 0),
+        ] {
+            let client = world.connect(clean(Version::V5, "client"));
+            for _ in 0..2 {
+                let subscription = Subscription {
+                    retain_handling: handling,
+                    ..Subscription::new(filter("room"), QoS::AtLeastOnce)
+                };
+                world.subscribe_with(client, None, subscription);
+            }
+            assert_eq!(world.client(client).messages().count(), expected, "{handling:?}");
+        }
+    });
+}
+
+/// [MQTT-3.3.1-9] A running subscription gets a retained message without RETAIN, unless it asked for it as published.
+#[test]
+fn retain_flag_is_kept_only_where_asked_for() {
+    everywhere(|world| {
+        for version in [Version::V311, Version::V5] {
+            let plain = world.connect(clean(version, "plain"));
+            world.subscribe(plain, "room", QoS::AtLeastOnce);
+            let asked = world.connect(persistent(Version::V5, "asked"));
+            let subscription = Subscription {
+                retain_as_published: true,
+                ..Subscription::new(filter("room"), QoS::AtLeastOnce)
+            };
+            world.subscribe_with(asked, None, subscription);
+            world.drop_connection(asked);
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            world.retain(publisher, "room", "kept", QoS::AtLeastOnce);
+            world.publish(publisher, "room", "passes", QoS::AtLeastOnce);
+            let flags = |world: &World, client| -> Vec<bool> {
+                world
+                    .client(client)
+                    .messages()
+                    .map(|message| message.retain)
+                    .collect()
+            };
+            assert_eq!(flags(world, plain), [false, false]);
+            let asked = world.connect(persistent(Version::V5, "asked"));
+            assert_eq!(
+                flags(world, asked),
+                [true, false],
+                "also through the queue on disk"
+            );
+            world.connect(clean(Version::V5, "asked"));
+            world.retain(publisher, "room", "", QoS::AtLeastOnce);
+        }
+    });
+}
+
+/// A persistent subscriber that is lost amid its retained messages gets the rest on return.
+#[test]
+fn retained_messages_wait_for_a_persistent_subscriber() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for at in 0..100 {
+            world.retain(publisher, &format!("room/{at}"), "on", QoS::AtLeastOnce);
+        }
+        let client = world.connect(persistent(Version::V5, "client"));
+        world.client_mut(client).acknowledges = false;
+        world.subscribe(client, "room/+", QoS::AtLeastOnce);
+        let first = world.client(client).messages().count();
+        assert!(first < 100);
+        world.drop_connection(client);
+        world.crash();
+        let client = world.connect(persistent(Version::V5, "client"));
+        assert_eq!(world.client(client).messages().count(), 100);
+    });
+}
+
+/// A retained message that the store refused is not shown to anybody.
+#[test]
+fn refused_message_is_not_retained() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        world.retain(publisher, "room", "kept", QoS::AtLeastOnce);
+        world.store_full = true;
+        let id = world.retain(publisher, "room", "refused", QoS::AtLeastOnce);
+        let empty = world.retain(publisher, "room", "", QoS::AtLeastOnce);
+        world.store_full = false;
+        let acks: Vec<_> = world.client(publisher).acks().skip(1).collect();
+        let full = ReasonCode::QuotaExceeded;
+        assert_eq!(acks, [("PUBACK", id, full), ("PUBACK", empty, full)]);
+        assert_eq!(seen(world, "room"), pairs(&[("room", "kept")]));
+        world.crash();
+        assert_eq!(seen(world, "room"), pairs(&[("room", "kept")]));
+    });
+}
+
+/// More retained messages than the broker takes are refused, at every level, and those that stand may be replaced.
+#[test]
+fn number_of_retained_messages_is_bounded() {
+    let settings = Settings {
+        retained_messages_max: 8,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for at in 0..60 {
+            world.retain(publisher, &format!("room/{at}"), "on", LEVELS[at % 3]);
+        }
+        let standing = seen(world, "#");
+        assert_eq!(standing.len(), 8);
+        assert_eq!(world.count(|counters| counters.retained_messages), 8);
+        assert!(world.disk().len(Shelf::Retained) <= 8);
+        assert!(
+            world
+                .client(publisher)
+                .acks()
+                .any(|(name, _, reason)| name == "PUBACK" && reason == ReasonCode::QuotaExceeded)
+        );
+        world.retain(publisher, &standing[0].0, "replaced", QoS::AtLeastOnce);
+        assert!(seen(world, "#").iter().any(|(_, payload)| payload == "replaced"));
+        world.crash();
+        assert!(seen(world, "#").iter().any(|(_, payload)| payload == "replaced"));
+    });
+}
+
+/// A retained message too large to keep is refused.
+#[test]
+fn size_of_a_retained_message_is_bounded() {
+    let settings = Settings {
+        retained_bytes_max: 10,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        let id = world.retain(publisher, "room", "eleven bytes", QoS::AtLeastOnce);
+        let acks: Vec<_> = world.client(publisher).acks().collect();
+        assert_eq!(acks, [("PUBACK", id, ReasonCode::QuotaExceeded)]);
+        assert_eq!(seen(world, "#"), []);
+    });
+}

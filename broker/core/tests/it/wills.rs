@@ -1,1 +1,303 @@
-//! Stories to be told.
+//! What is published when a client is lost.
+
+use std::time::Duration;
+
+use broker_core::{
+    Settings, WallTime,
+    testing::{ClientRef, World, clean, persistent},
+};
+use mqtt_wire::{Connect, Property, QoS, ReasonCode, Version, Will, put_property};
+
+use crate::{VERSIONS, everywhere, everywhere_with};
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn will(delay_secs: u32) -> Option<Will> {
+    Some(Will {
+        topic: "lost".into(),
+        payload: b"gone".to_vec(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        delay_secs,
+        properties: Vec::new(),
+    })
+}
+
+/// A watcher whose session is kept, so that it misses nothing.
+fn watcher(world: &mut World) -> ClientRef {
+    let client = world.connect(persistent(Version::V5, "watcher"));
+    world.subscribe(client, "lost", QoS::ExactlyOnce);
+    client
+}
+
+/// [MQTT-3.1.2-8] The will is published when the connection is lost without DISCONNECT.
+#[test]
+fn lost_client_has_its_will() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let watcher = watcher(world);
+            let client = world.connect(Connect {
+                will: will(0),
+                ..clean(version, "client")
+            });
+            world.drop_connection(client);
+            assert_eq!(world.client(watcher).payloads(), ["gone"]);
+            world.connect(clean(Version::V5, "watcher"));
+            assert!(world.disk().is_empty());
+        }
+    });
+}
+
+/// [MQTT-3.1.2-10] A client that says goodbye has none.
+#[test]
+fn goodbye_discards_the_will() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let watcher = watcher(world);
+            let client = world.connect(Connect {
+                will: will(0),
+                ..persistent(version, "client")
+            });
+            world.disconnect(client, ReasonCode::Success);
+            world.pass(seconds(60));
+            assert_eq!(world.client(watcher).payloads(), [""; 0]);
+            world.crash();
+            world.pass(seconds(600));
+            let watcher = self::watcher(world);
+            assert_eq!(world.client(watcher).payloads(), [""; 0]);
+            world.connect(clean(version, "client"));
+        }
+    });
+}
+
+/// A v5 client may say goodbye and ask for its will.
+#[test]
+fn goodbye_with_will_publishes_it() {
+    everywhere(|world| {
+        let watcher = watcher(world);
+        let client = world.connect(Connect {
+            will: will(0),
+            ..clean(Version::V5, "client")
+        });
+        world.disconnect(client, ReasonCode::DisconnectWithWill);
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+    });
+}
+
+/// A protocol error and silence are losses.
+#[test]
+fn closing_by_the_broker_is_a_loss() {
+    everywhere(|world| {
+        let watcher = watcher(world);
+        let client = world.connect(Connect {
+            will: will(0),
+            ..clean(Version::V5, "client")
+        });
+        world.begin_send_bytes(client, &[0xff, 0]);
+        world.settle();
+        let connect = Connect {
+            will: will(0),
+            keep_alive_secs: 5,
+            ..clean(Version::V5, "client")
+        };
+        world.connect(connect);
+        world.pass(seconds(8));
+        assert_eq!(world.client(watcher).payloads(), ["gone", "gone"]);
+    });
+}
+
+/// [MQTT-3.1.3-9] The delay is waited for, and a client that returns in time has no will.
+#[test]
+fn delay_gives_time_to_return() {
+    everywhere(|world| {
+        let watcher = watcher(world);
+        let connect = || Connect {
+            will: will(30),
+            ..persistent(Version::V5, "client")
+        };
+        let client = world.connect(connect());
+        world.drop_connection(client);
+        world.pass(seconds(29));
+        let client = world.connect(connect());
+        world.pass(seconds(60));
+        assert_eq!(world.client(watcher).payloads(), [""; 0]);
+        world.drop_connection(client);
+        world.pass(seconds(29));
+        assert_eq!(world.client(watcher).payloads(), [""; 0]);
+        world.pass(seconds(2));
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+        world.pass(seconds(60));
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+    });
+}
+
+/// [MQTT-3.1.3-9] The will does not wait longer than its session lives.
+#[test]
+fn end_of_session_comes_before_the_delay() {
+    everywhere(|world| {
+        let watcher = watcher(world);
+        let connect = Connect {
+            will: will(3600),
+            session_expiry_secs: Some(10),
+            ..clean(Version::V5, "client")
+        };
+        let client = world.connect(connect.clone());
+        world.drop_connection(client);
+        world.pass(seconds(9));
+        assert_eq!(world.client(watcher).payloads(), [""; 0]);
+        world.pass(seconds(2));
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+        let client = world.connect(connect.clone());
+        world.drop_connection(client);
+        world.connect(connect);
+        assert_eq!(
+            world.client(watcher).payloads(),
+            ["gone", "gone"],
+            "a clean start ends the session"
+        );
+    });
+}
+
+/// At a takeover a will without delay is published, one with delay is not.
+#[test]
+fn takeover_publishes_only_a_will_without_delay() {
+    everywhere(|world| {
+        let watcher = watcher(world);
+        world.connect(Connect {
+            will: will(0),
+            ..persistent(Version::V5, "client")
+        });
+        world.connect(Connect {
+            will: will(30),
+            ..persistent(Version::V5, "client")
+        });
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+        world.connect(persistent(Version::V5, "client"));
+        world.pass(seconds(60));
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+    });
+}
+
+/// A client that was connected when the process was killed counts as lost at the next start.
+#[test]
+fn killed_broker_publishes_wills_at_start() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            for connect in [clean(version, "client"), persistent(version, "client")] {
+                watcher(world);
+                world.connect(Connect {
+                    will: will(0),
+                    ..connect
+                });
+                world.crash();
+                world.pass(seconds(1));
+                let watcher = watcher(world);
+                assert_eq!(world.client(watcher).payloads(), ["gone"]);
+                world.crash();
+                world.pass(seconds(400));
+                let watcher = self::watcher(world);
+                assert_eq!(world.client(watcher).payloads(), [""; 0], "once is enough");
+                world.connect(clean(version, "client"));
+            }
+        }
+        world.connect(clean(Version::V5, "watcher"));
+        assert!(world.disk().is_empty());
+    });
+}
+
+/// The delay of a will begins when its client is lost, and a crash on the way does not make it longer than it was.
+#[test]
+fn crash_does_not_lengthen_the_delay() {
+    let settings = Settings {
+        recovery_grace: seconds(5),
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        watcher(world);
+        let connect = Connect {
+            will: will(100),
+            ..persistent(Version::V5, "client")
+        };
+        let client = world.connect(connect);
+        world.drop_connection(client);
+        world.pass(seconds(60));
+        world.crash();
+        let watcher = watcher(world);
+        world.pass(seconds(39));
+        assert_eq!(world.client(watcher).payloads(), [""; 0]);
+        world.pass(seconds(2));
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+    });
+}
+
+/// A will is neither lost nor published twice, at whatever point of its publishing the process is killed.
+#[test]
+fn will_is_published_once_wherever_the_process_ends() {
+    for shards in [1, 2, 4] {
+        for seed in 0..60 {
+            let mut world = World::with(seed, shards, Settings::default());
+            let other = world.connect(persistent(Version::V5, "other-watcher"));
+            world.subscribe(other, "lost", QoS::ExactlyOnce);
+            let before = watcher(&mut world);
+            world.client_mut(before).acknowledges = false;
+            let connect = if seed % 2 == 0 {
+                clean(Version::V5, "client")
+            } else {
+                persistent(Version::V5, "client")
+            };
+            let client = world.connect(Connect {
+                will: will(0),
+                ..connect
+            });
+            world.begin_drop(client);
+            let steps = world.dice().below(30);
+            world.settle_partly(steps);
+            world.crash();
+            world.pass(seconds(1));
+            let watcher = watcher(&mut world);
+            assert_eq!(world.client(watcher).payloads(), ["gone"]);
+        }
+    }
+}
+
+/// A retained will is retained.
+#[test]
+fn retained_will_is_retained() {
+    everywhere(|world| {
+        let mut will = will(0).unwrap();
+        will.retain = true;
+        let client = world.connect(Connect {
+            will: Some(will),
+            ..clean(Version::V5, "client")
+        });
+        world.drop_connection(client);
+        world.crash();
+        let late = world.connect(clean(Version::V5, "late"));
+        world.subscribe(late, "lost", QoS::AtLeastOnce);
+        assert_eq!(world.client(late).payloads(), ["gone"]);
+    });
+}
+
+/// The life of a will's message begins when it is published.
+#[test]
+fn expiry_of_a_will_begins_when_it_is_published() {
+    everywhere(|world| {
+        let mut will = will(100).unwrap();
+        put_property(&mut will.properties, &Property::MessageExpiryInterval(10)).unwrap();
+        put_property(&mut will.properties, &Property::ContentType("text/plain")).unwrap();
+        let watcher = watcher(world);
+        let client = world.connect(Connect {
+            will: Some(will),
+            ..persistent(Version::V5, "client")
+        });
+        world.drop_connection(client);
+        world.pass(seconds(101));
+        let message = world.client(watcher).messages().next().unwrap();
+        let properties = mqtt_wire::Properties::parse_publish(&message.properties).unwrap();
+        assert_eq!(properties.message_expiry_secs(), Some(10));
+        assert_eq!(properties.content_type(), Some("text/plain"));
+        world.set_wall(WallTime(world.wall().0));
+    });
+}
