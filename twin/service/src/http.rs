@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::metrics;
 use crate::service::TwinLink;
-use crate::worker::Shared;
+use crate::shared::Shared;
 use fault::Fault;
 
 /// What every route works with.

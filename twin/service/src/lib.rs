@@ -25,6 +25,7 @@ mod presence;
 mod record;
 mod service;
 mod settings;
+mod shared;
 mod topics;
 mod worker;
 

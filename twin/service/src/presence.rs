@@ -1,5 +1,8 @@
 //! Presence: which devices are connected, since when, from where; and what the last word was of those that are not.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
 use dashmap::DashMap;
 use plugin_api::{ClientId, Departure};
 use serde::{Deserialize, Serialize};
@@ -18,11 +21,11 @@ pub(crate) struct Presence {
     /// When it was last heard of: it connected, used its twin, or left.
     pub(crate) last_seen: Timestamp,
     pub(crate) client_id: String,
-    pub(crate) address: String,
-    pub(crate) protocol: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) protocol: Cow<'static, str>,
     /// Why it left, when it is not connected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Cow<'static, str>>,
 }
 
 impl Presence {
@@ -32,7 +35,7 @@ impl Presence {
             connected: false,
             since: at,
             last_seen: at,
-            reason: Some(why.as_str().to_owned()),
+            reason: Some(why.as_str().into()),
             ..self
         }
     }
@@ -45,7 +48,7 @@ impl Presence {
         Self {
             connected: false,
             since: started,
-            reason: Some(Departure::Lost.as_str().to_owned()),
+            reason: Some(Departure::Lost.as_str().into()),
             ..self
         }
     }

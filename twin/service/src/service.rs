@@ -20,8 +20,9 @@ use crate::gate::TwinGate;
 use crate::keys::{self, Meta, Spaces};
 use crate::presence::Presences;
 use crate::settings::Settings;
+use crate::shared::{Shared, Stage};
 use crate::topics::{self, Prefix, Topic};
-use crate::worker::{Mail, Mailbox, Shared, Stage, Worker, mailbox, partition_of};
+use crate::worker::{Mail, Mailbox, Worker, partition_of};
 use crate::{http, metrics, record};
 
 /// Why the service did not start.
@@ -209,7 +210,7 @@ impl TwinLink {
     /// The mailbox of a device's partition.
     pub(crate) fn mailbox_of(&self, device: &str) -> &Mailbox {
         let hash = usize::try_from(self.hasher.hash_one(device) & 0x7fff_ffff).unwrap_or(0);
-        mailbox(&self.shared, hash)
+        self.shared.mailbox(hash)
     }
 }
 
@@ -241,7 +242,7 @@ impl Link for TwinLink {
             }
             LinkEvent::Settled { key, .. } => {
                 let partition = usize::try_from(partition_of(key)).unwrap_or(0);
-                mailbox(&self.shared, partition).put(Mail::Event(event));
+                self.shared.mailbox(partition).put(Mail::Event(event));
             }
             _ => {}
         }

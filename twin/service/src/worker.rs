@@ -13,25 +13,20 @@ mod mailbox;
 mod online;
 mod requests;
 mod round;
+mod twins;
+mod writes;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use plugin_api::{Answer, Broker, ClientId, LinkEvent, LinkPublish, ReasonCode};
-use store::{CommitError, Durability, Store};
-use tokio::sync::watch;
-use twin_model::{
-    DeviceName, Event, Input, Moment, Output, Reconciler, StampClock, SyncStatus, Timestamp, Twin, TwinId,
-};
+use plugin_api::{Answer, ClientId, LinkEvent, ReasonCode};
+use store::{CommitError, Durability};
+use twin_model::{DeviceName, Input, Moment, Output, Reconciler, StampClock, Timestamp};
 
-use crate::ask::Failure;
 use crate::cache::Cache;
-use crate::clock::Clock;
-use crate::feed::Feed;
-use crate::keys::{self, Meta, Spaces};
-use crate::presence::Presences;
-use crate::settings::Settings;
+use crate::keys::Meta;
+use crate::shared::Shared;
 use crate::{metrics, record};
 
 use deltas::Deltas;
@@ -39,9 +34,7 @@ pub(crate) use deltas::partition_of;
 pub(crate) use mailbox::{Mail, Mailbox};
 use online::Online;
 use round::{Outcome, Round};
-
-/// How long a broker may take for messages once the service stops.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(crate) use twins::{as_found, live};
 
 /// How much mail one round takes.
 const ROUND_MAIL_MAX: usize = 256;
@@ -51,55 +44,6 @@ const ROUND_BYTES_MAX: usize = 512 << 10;
 
 /// How many bytes may be under way to the store before a partition waits for it.
 const UNDER_WAY_BYTES_MAX: usize = 4 << 20;
-
-/// What all partitions and HTTP share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) store: Store,
-    pub(crate) spaces: Spaces,
-    pub(crate) feed: Arc<Feed>,
-    pub(crate) presences: Presences,
-    pub(crate) broker: OnceLock<Arc<dyn Broker>>,
-    /// One for each partition.
-    pub(crate) mailboxes: Vec<Mailbox>,
-    pub(crate) started: Timestamp,
-    pub(crate) stage: watch::Sender<Stage>,
-}
-
-/// How far the service is from its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    Serving,
-    /// Streams of changes end, all else goes on.
-    EndingStreams,
-    /// The partitions finish what they have.
-    Stopping,
-}
-
-impl Shared {
-    /// Moves towards the end, never back.
-    pub(crate) fn enter(&self, stage: Stage) {
-        self.stage.send_modify(|now| *now = stage.max(*now));
-    }
-
-    /// Publishes in the order of this device. A broker that has gone may never take the messages, so a service that
-    /// stops does not wait for it for long.
-    async fn publish(&self, broker: &Arc<dyn Broker>, device: &str, messages: Vec<LinkPublish>) {
-        let mut stage = self.stage.subscribe();
-        let given_up = async {
-            // The sender lives as long as `self`, so this only ends by the stage.
-            drop(stage.wait_for(|stage| *stage == Stage::Stopping).await);
-            self.clock.reach(self.clock.elapsed() + LAST_WORDS).await;
-        };
-        tokio::select! {
-            biased;
-            () = broker.publish(device, messages) => {}
-            () = given_up => tracing::warn!(device, "the broker takes no more messages; a twin's are not published"),
-        }
-    }
-}
 
 /// One partition.
 #[derive(Debug)]
@@ -208,12 +152,12 @@ impl Worker {
     }
 
     fn mailbox(&self) -> &Mailbox {
-        mailbox(&self.shared, usize::from(self.number))
+        self.shared.mailbox(usize::from(self.number))
     }
 
     async fn wait(&self) {
         let due = self.next_deadline().filter(|_| !self.is_full());
-        let rung = mailbox(&self.shared, usize::from(self.number)).rung();
+        let rung = self.shared.mailbox(usize::from(self.number)).rung();
         match due {
             None => rung.await,
             Some(due) => tokio::select! {
@@ -273,83 +217,6 @@ impl Worker {
         self.reconciler.step(now, input, &mut self.duties);
     }
 
-    /// The twin as it is in memory, which may be ahead of the store by the rounds under way.
-    fn twin(&mut self, id: &TwinId) -> Result<Arc<Twin>, Failure> {
-        if let Some(twin) = self.twins.get(id) {
-            return Ok(twin);
-        }
-        let Some(bytes) = self.shared.store.get(self.shared.spaces.state, &keys::twin(id))? else {
-            return Ok(Arc::new(Twin::never(id.clone())));
-        };
-        let twin = record::to_twin(id.clone(), &bytes).map_err(|damaged| Failure::Damaged {
-            id: id.clone(),
-            problem: damaged.to_string(),
-        })?;
-        let twin = Arc::new(as_found(
-            twin,
-            self.online.contains_key(&id.device),
-            self.shared.started,
-        ));
-        self.twins.put(Arc::clone(&twin), bytes.len(), 0);
-        Ok(twin)
-    }
-
-    /// Puts a changed twin, its pending entry and everything counted into the round.
-    fn keep(&mut self, before: &Twin, after: Twin) -> Arc<Twin> {
-        let (spaces, key, record) = (
-            self.shared.spaces,
-            keys::twin(after.id()),
-            record::of_twin(&after),
-        );
-        let batch = &mut self.round.batch;
-        batch.put(spaces.state, &key, &record);
-        match (status(before), status(&after)) {
-            (
-                _,
-                Some(
-                    now @ (SyncStatus::Pending
-                    | SyncStatus::Offline
-                    | SyncStatus::Rejected
-                    | SyncStatus::Stalled),
-                ),
-            ) => {
-                batch.put(spaces.pending, &key, now.as_str().as_bytes());
-            }
-            (None | Some(SyncStatus::InSync), None | Some(SyncStatus::InSync)) => {}
-            (Some(_), None | Some(SyncStatus::InSync)) => batch.delete(spaces.pending, &key),
-        }
-        let born = i64::from(after.exists()) - i64::from(before.exists());
-        if born != 0 {
-            self.live += born;
-            batch.put(
-                spaces.meta,
-                &Meta::Live(self.number).key(),
-                &record::to_bytes(&self.live),
-            );
-        }
-        let moved = (status(before), status(&after));
-        if moved.0 != moved.1 {
-            metrics::moved(moved.0, moved.1);
-            self.round.moves.push(moved);
-        }
-        self.round.touched.push(after.id().clone());
-        let after = Arc::new(after);
-        self.twins.put(Arc::clone(&after), record.len(), self.next_round);
-        after
-    }
-
-    /// Notes a sync status that changed without a write.
-    fn settle(&mut self, before: &Twin, reach: twin_model::Reach) {
-        let mut after = before.clone();
-        let Some(Event::SyncChanged { to, .. }) = after.settle(self.now, reach) else {
-            return;
-        };
-        self.keep(before, after);
-        self.round
-            .changes
-            .push(crate::change::of_sync(before.id(), to, self.now));
-    }
-
     /// Hands the round to the store; one that only reads joins the last one under way.
     fn submit(&mut self) {
         self.twins.trim(self.committed);
@@ -390,7 +257,7 @@ impl Worker {
             &round.changes,
             durability,
             move |result| {
-                mailbox(&shared, partition).committed((number, result));
+                shared.mailbox(partition).committed((number, result));
             },
         );
         round.changes = Vec::new();
@@ -479,35 +346,4 @@ impl Drop for Worker {
             self.turn_away(mail);
         }
     }
-}
-
-/// The mailbox of a partition. The number is taken modulo their count, so there always is one.
-pub(crate) fn mailbox(shared: &Shared, partition: usize) -> &Mailbox {
-    let count = shared.mailboxes.len().max(1);
-    shared
-        .mailboxes
-        .get(partition % count)
-        .expect("a service has at least one partition")
-}
-
-/// The number of twins that a partition has added to the sum.
-pub(crate) fn live(store: &Store, spaces: Spaces, partition: u16) -> Result<i64, store::ReadError> {
-    let bytes = store.get(spaces.meta, &Meta::Live(partition).key())?;
-    Ok(bytes
-        .and_then(|bytes| record::from_bytes(&bytes).ok())
-        .unwrap_or(0))
-}
-
-/// The sync status of a twin that is there.
-fn status(twin: &Twin) -> Option<SyncStatus> {
-    twin.exists().then(|| twin.sync().status)
-}
-
-/// A twin as read from its record. What an earlier run of the broker said of a device that was connected then does
-/// not hold any more.
-pub(crate) fn as_found(mut twin: Twin, is_online: bool, started: Timestamp) -> Twin {
-    if !is_online && matches!(twin.sync().status, SyncStatus::Pending | SyncStatus::Stalled) {
-        twin.settle(started, twin_model::Reach::Offline);
-    }
-    twin
 }

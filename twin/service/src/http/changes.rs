@@ -23,7 +23,7 @@ use super::exchange::{query, text};
 use super::fault::Fault;
 use crate::feed::{Entry, FeedError};
 use crate::metrics;
-use crate::worker::{Shared, Stage};
+use crate::shared::{Shared, Stage};
 
 /// Pages of changes that may wait for one watcher. A watcher that is slower is read to from the store, at its pace.
 const PAGES_MAX: usize = 2;

@@ -18,7 +18,8 @@ use super::caller::Caller;
 use super::exchange::{Target, query, read};
 use super::fault::Fault;
 use super::twins::sync;
-use crate::worker::{Shared, as_found};
+use crate::shared::Shared;
+use crate::worker::as_found;
 use crate::{keys, record};
 
 const LIMIT_DEFAULT: usize = 25;

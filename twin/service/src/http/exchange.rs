@@ -14,6 +14,7 @@ use twin_model::{Condition, EntityTag, TwinId, Version};
 use super::Api;
 use super::fault::Fault;
 use crate::ask::{Ask, Failure, Told, Work};
+use crate::shared::Shared;
 use crate::topics;
 use crate::worker::Mail;
 
@@ -181,7 +182,7 @@ pub(crate) async fn ask(api: &Api, id: TwinId, work: Work) -> Result<Told, Failu
 /// Runs what reads the store where it delays nobody.
 pub(crate) async fn read<T: Send + 'static>(
     api: &Api,
-    work: impl FnOnce(&crate::worker::Shared) -> Result<T, Fault> + Send + 'static,
+    work: impl FnOnce(&Shared) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
     let shared = std::sync::Arc::clone(&api.shared);
     tokio::task::spawn_blocking(move || work(&shared))

@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use plugin_api::{ClientId, Departure, Principal, ReplaceKey, TopicFilter, Version};
 use twin_model::{DeviceName, Input, Output, Reach, Timestamp, TwinId};
 
+use super::Worker;
 use super::online::{Client, Online};
-use super::{Worker, status};
+use super::twins::status;
 use crate::presence::Presence;
 use crate::{change, keys, metrics, record, topics};
 
@@ -120,8 +121,8 @@ impl Worker {
             since: at,
             last_seen: at,
             client_id: session.id.as_str().to_owned(),
-            address: session.address.clone(),
-            protocol: session.protocol.to_owned(),
+            address: session.address,
+            protocol: session.protocol.into(),
             reason: None,
         };
         self.note_presence(device, presence);

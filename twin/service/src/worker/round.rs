@@ -7,9 +7,9 @@ use plugin_api::{Answer, ClientId, LinkPublish, QoS, Ticket, To};
 use store::{Batch, CommitError};
 use twin_model::{DeviceName, Refused, SyncStatus, TwinId};
 
-use super::Shared;
 use crate::ask::{Failure, Reply, Told};
 use crate::documents::{self, Stub};
+use crate::shared::Shared;
 
 /// Changes that are committed together, and everything that waits for them.
 #[derive(Debug, Default)]
