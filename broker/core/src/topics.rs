@@ -95,6 +95,10 @@ impl Topics {
             subscribers
                 .sessions
                 .retain(|subscriber| subscriber.session != session);
+            if subscribers.sessions.is_empty() {
+                // Most filters of many are one client's own, and a list would make room for four.
+                subscribers.sessions.reserve_exact(1);
+            }
             subscribers.sessions.push(tree::Subscriber {
                 session,
                 options,

@@ -161,7 +161,13 @@ impl Shard {
         match known {
             Some((_, place)) => *place = options,
             None if full => return Err(ReasonCode::QuotaExceeded),
-            None => session.subscriptions.push((filter.clone(), options)),
+            None => {
+                if session.subscriptions.is_empty() {
+                    // Most clients have one, and a list would make room for four.
+                    session.subscriptions.reserve_exact(1);
+                }
+                session.subscriptions.push((filter.clone(), options));
+            }
         }
         let durable = session.durable();
         if durable {
