@@ -135,13 +135,8 @@ impl App {
         for task in self.tasks {
             task.await.context("a task has panicked")?;
         }
-        let drained = match Arc::try_unwrap(self.broker) {
-            Ok(broker) => broker
-                .drain(FAREWELL)
-                .await
-                .context("not every client was served to its end"),
-            Err(_shared) => Err(anyhow::anyhow!("an HTTP request still holds the broker")),
-        };
+        let drained = self.broker.drain(FAREWELL).await;
+        let drained = drained.context("not every client was served to its end");
         self.twins.stop().await;
         drop(self.twins);
         let store = self.store;

@@ -1,6 +1,7 @@
 //! The command line: what each command is called, takes and does.
 
 mod certs;
+mod demo;
 mod passwd;
 mod serve;
 
@@ -40,6 +41,10 @@ enum Command {
     Passwd(passwd::PasswdArgs),
     /// Make a development authority and certificates for the server and for devices.
     Certs(certs::CertsArgs),
+    /// Run the broker with a fleet of simulated devices in it, to look at.
+    ///
+    /// Everybody on this machine may do everything. It prints what to try, and every few seconds how the fleet is.
+    Demo(demo::DemoArgs),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +111,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(ConfigArgs { defaults: _ }) => say(settings::DEFAULTS.trim_end()),
         Command::Passwd(args) => passwd::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Demo(args) => demo::run(&args),
     }
 }
 

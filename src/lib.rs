@@ -3,6 +3,7 @@
 pub mod app;
 mod certs;
 pub mod command;
+mod demo;
 mod failure;
 mod http;
 mod journal;

@@ -1,7 +1,10 @@
 //! `twinmq serve`: the house runs until it is told to stop.
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -13,32 +16,55 @@ use crate::{
 /// Runs the house in this process.
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     start_logging(&settings.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    runtime()?.block_on(serve(settings))
+}
+
+/// The runtime of everything that may be slow.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_multi_thread()
         .enable_all()
         .thread_name("slow")
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(serve(settings))
+        .build();
+    Ok(runtime.context("cannot start the runtime")?)
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
-    // Before anything starts, so that no signal is lost.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut stop = StopSignals::listen()?;
     raise_open_files_limit();
     if settings.broker.listeners.is_empty() && settings.http.is_empty() {
         tracing::warn!("no [[listener]] and no [[http]]: nobody can connect; see config/README.md");
     }
     let app = App::start(settings).await?;
     super::say(&app.ready_line())?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping in order"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping in order"),
-    }
+    stop.come().await;
     app.stop().await.map_err(Failure::from)
 }
 
-fn start_logging(log: &Log) {
+/// SIGTERM and SIGINT.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Listens from now on; to be called before anything starts, so that no signal is lost.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Waits for one of them.
+    pub(super) async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping in order"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping in order"),
+        }
+    }
+}
+
+pub(super) fn start_logging(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -53,7 +79,7 @@ fn start_logging(log: &Log) {
 }
 
 /// Connections are files: as many as the system allows.
-fn raise_open_files_limit() {
+pub(super) fn raise_open_files_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::info!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
