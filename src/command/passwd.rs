@@ -36,12 +36,8 @@ pub(super) fn run(args: &PasswdArgs) -> Result<(), Failure> {
         return super::say(line);
     }
     let password = read_password()?;
-    let line = if set_user(&args.file, &args.name, &password).map_err(refused)? {
-        "changed"
-    } else {
-        "added"
-    };
-    super::say(line)
+    let is_new = set_user(&args.file, &args.name, &password).map_err(refused)?;
+    super::say(if is_new { "added" } else { "changed" })
 }
 
 /// The first line of standard input.

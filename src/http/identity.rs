@@ -38,12 +38,8 @@ pub(super) async fn identify(
         Err(fault) => return problem(StatusCode::BAD_REQUEST, fault),
     };
     let bare = credentials.is_none() && peer.certificate.is_none();
-    if bare && !is_local(request.headers()) {
-        let detail = "without credentials only requests to and from localhost are served (Host and Origin are checked)";
-        return problem(StatusCode::FORBIDDEN, detail);
-    }
     let mut login = Login::from_peer(Transport::Http, peer.remote);
-    login.loopback = peer.loopback;
+    login.loopback = peer.loopback && (!bare || is_local(request.headers()));
     login.certificate = peer.certificate;
     if let Some((name, password)) = credentials {
         login.username = Some(name);
@@ -72,7 +68,7 @@ pub(super) async fn identify(
 fn unauthorized() -> Response {
     let mut response = problem(
         StatusCode::UNAUTHORIZED,
-        "valid credentials are needed: Basic, or a client certificate",
+        "valid credentials are needed: Basic, or a client certificate (without any, at most requests to and from localhost are served: Host and Origin are checked)",
     );
     response.headers_mut().insert(
         header::WWW_AUTHENTICATE,

@@ -13,9 +13,8 @@ pub(super) fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Table
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for _ in 0..MISTAKES_MAX {
         let text = lines.join("\n");
-        let mistake = match toml::from_str::<Raw>(&text) {
-            Ok(_) => return toml::from_str(&text).unwrap_or_default(),
-            Err(mistake) => mistake,
+        let Err(mistake) = toml::from_str::<Raw>(&text) else {
+            return toml::from_str(&text).unwrap_or_default();
         };
         let at = mistake.span().map_or(0, |span| {
             text.get(..span.start).unwrap_or_default().matches('\n').count()
