@@ -1,10 +1,17 @@
 //! The HTTP API under `/v1`: reading, changing, conditions, lists, and how it says no.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
+use futures_core::Stream;
 use plugin_api::Principal;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use twin::Settings;
 
 use crate::support::{BEGIN, MERGE_PATCH, Reply, World, device_principal};
@@ -325,9 +332,6 @@ async fn every_route_refuses_who_may_not() {
 
 #[tokio::test]
 async fn a_request_nobody_authenticated_is_refused() {
-    use axum::body::Body;
-    use axum::http::Request;
-    use tower::ServiceExt;
     let world = World::new();
     let router = world.service.router(world.service.gate());
     let response = router
@@ -392,4 +396,36 @@ async fn more_requests_than_allowed_are_told_to_come_back() {
     let reply = world.get(TWIN).await;
     assert_problem(&reply, 503, "unavailable");
     assert_eq!(reply.header("retry-after"), "1");
+}
+
+/// A body that never comes.
+struct Silence;
+
+impl Stream for Silence {
+    type Item = Result<Vec<u8>, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Pending
+    }
+}
+
+/// A sender that never finishes must not keep a place that others need.
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let world = World::with(Settings {
+        requests_max: 1,
+        ..Settings::default()
+    });
+    let request = Request::patch(format!("{TWIN}/desired")).header(MERGE_PATCH.0, MERGE_PATCH.1);
+    let request = request.body(Body::from_stream(Silence)).unwrap();
+    let response = world.router(Arc::new(Principal::named("app"))).oneshot(request);
+    tokio::pin!(response);
+    let response = loop {
+        tokio::select! {
+            response = &mut response => break response.unwrap(),
+            () = tokio::task::yield_now() => world.pass(Duration::from_secs(1)),
+        }
+    };
+    assert_eq!(response.status(), 408);
+    assert_eq!(world.patch(&format!("{TWIN}/desired"), "{}").await.status, 200);
 }
