@@ -14,7 +14,7 @@ use crate::{
     Failure,
     http::{self, Door},
     journal::{self, StoreJournal},
-    settings::Settings,
+    settings::{Http, Settings},
     status::{self, Status},
 };
 
@@ -27,10 +27,16 @@ const LOOK_AT_POLICY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct App {
     data: PathBuf,
-    addresses: Vec<(String, SocketAddr)>,
     store: Store,
-    broker: Arc<Handle>,
     twins: Service,
+    served: Served,
+}
+
+/// Everything that others can reach.
+#[derive(Debug)]
+struct Served {
+    addresses: Vec<(String, SocketAddr)>,
+    broker: Arc<Handle>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -42,83 +48,58 @@ impl App {
     /// # Errors
     /// When anything of it cannot start; then nothing runs.
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
+        let keyspaces = [journal::keyspaces(), twin::keyspaces()].concat();
+        let store::Opened { store, set_aside } = Store::open(&settings.data, &settings.store, &keyspaces)?;
+        set_aside.iter().for_each(tell_of_damage);
+        let started = Self::start_on(store.clone(), settings).await;
+        if started.is_err() {
+            close(store).await?;
+        }
+        started
+    }
+
+    async fn start_on(store: Store, settings: Settings) -> Result<Self, Failure> {
         let Settings {
             data,
             durability,
-            store: options,
             broker,
             http,
             auth,
             twin,
             ..
         } = settings;
-        let metrics = metrics_page()?;
-        let keyspaces = [journal::keyspaces(), twin::keyspaces()].concat();
-        let store::Opened { store, set_aside } = Store::open(&data, &options, &keyspaces)?;
-        set_aside.iter().for_each(tell_of_damage);
-
-        let runtime = runtime::Handle::current();
         let clock = Arc::new(twin::SystemClock::default());
+        let runtime = runtime::Handle::current();
         let twins = Service::start(twin, store.clone(), clock, &runtime).context("the twins do not start")?;
-        let gates = plugin_auth::Gates::build(&auth, vec![twins.gate()])
-            .map_err(|error| Failure::Place(error.to_string()))?;
-        let gates = Arc::new(gates);
-        let doors: Gates = Gates {
-            authenticator: gates.clone(),
-            authorizer: gates.clone(),
-        };
-        let journal = Arc::new(StoreJournal {
+        let journal = StoreJournal {
             store: store.clone(),
             durability,
-        });
-        let mut broker = Broker::prepare(broker, doors, journal, runtime)?;
-        twins.attach(broker.attach_link(twins.spec(), twins.link()));
-
-        let mut http_doors = Vec::new();
-        for listener in &http {
-            http_doors.push(Door::bind(listener).await?);
-        }
-        let broker = Arc::new(broker.open()?);
-        let mut addresses = broker.addresses().to_vec();
-        let status = Status {
-            store: store.clone(),
-            broker: broker.clone(),
-            metrics,
-            authorize: gates.clone(),
         };
-        let pages = pages(status, &twins, &gates);
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = vec![tokio::spawn(follow_policy(
-            gates,
-            broker.clone(),
-            stopped.clone(),
-        ))];
-        for door in http_doors {
-            addresses.push(door.address().context("an HTTP listener has no address")?);
-            tasks.push(tokio::spawn(door.serve(pages.clone(), stopped.clone())));
+        match Served::open(&twins, journal, broker, &http, &auth).await {
+            Ok(served) => Ok(Self {
+                data,
+                store,
+                twins,
+                served,
+            }),
+            Err(failure) => {
+                twins.stop().await;
+                Err(failure)
+            }
         }
-        Ok(Self {
-            data,
-            addresses,
-            store,
-            broker,
-            twins,
-            stop,
-            tasks,
-        })
     }
 
     /// The name and address of every listener.
     #[must_use]
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
-        &self.addresses
+        &self.served.addresses
     }
 
     /// The one line that says that everybody is served, and where.
     #[must_use]
     pub fn ready_line(&self) -> String {
         let mut line = "twinmq ready".to_owned();
-        for (name, address) in &self.addresses {
+        for (name, address) in &self.served.addresses {
             // Writing to a String cannot fail.
             let _never = write!(line, " {name}={address}");
         }
@@ -131,20 +112,78 @@ impl App {
     /// # Errors
     /// When something was not finished in time; everything has ended all the same.
     pub async fn stop(self) -> anyhow::Result<()> {
+        let ended = self.served.end().await;
+        self.twins.stop().await;
+        drop(self.twins);
+        close(self.store).await?;
+        ended
+    }
+}
+
+impl Served {
+    async fn open(
+        twins: &Service,
+        journal: StoreJournal,
+        broker: broker::Settings,
+        http: &[Http],
+        auth: &plugin_auth::Auth,
+    ) -> Result<Self, Failure> {
+        let metrics = metrics_page()?;
+        let store = journal.store.clone();
+        let gates = plugin_auth::Gates::build(auth, vec![twins.gate()]);
+        let gates = Arc::new(gates.map_err(|error| Failure::Place(error.to_string()))?);
+        let doors: Gates = Gates {
+            authenticator: gates.clone(),
+            authorizer: gates.clone(),
+        };
+        let mut broker = Broker::prepare(broker, doors, Arc::new(journal), runtime::Handle::current())?;
+        twins.attach(broker.attach_link(twins.spec(), twins.link()));
+        let mut http_doors = Vec::new();
+        for listener in http {
+            http_doors.push(Door::bind(listener).await?);
+        }
+        let broker = Arc::new(broker.open()?);
+        let mut addresses = broker.addresses().to_vec();
+        let status = Status {
+            store,
+            broker: broker.clone(),
+            metrics,
+            authorize: gates.clone(),
+        };
+        let pages = pages(status, twins, &gates);
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = vec![tokio::spawn(follow_policy(
+            gates,
+            broker.clone(),
+            stopped.clone(),
+        ))];
+        for door in http_doors {
+            addresses.push(door.address().context("an HTTP listener has no address")?);
+            tasks.push(tokio::spawn(door.serve(pages.clone(), stopped.clone())));
+        }
+        Ok(Self {
+            addresses,
+            broker,
+            stop,
+            tasks,
+        })
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         for task in self.tasks {
             task.await.context("a task has panicked")?;
         }
         let drained = self.broker.drain(FAREWELL).await;
-        let drained = drained.context("not every client was served to its end");
-        self.twins.stop().await;
-        drop(self.twins);
-        let store = self.store;
-        tokio::task::spawn_blocking(move || store.close())
-            .await
-            .context("closing the store has panicked")?;
-        drained
+        drained.context("not every client was served to its end")
     }
+}
+
+/// Waits for the store's own threads: a process that ends under them ends badly.
+async fn close(store: Store) -> anyhow::Result<()> {
+    tokio::task::spawn_blocking(move || store.close())
+        .await
+        .context("closing the store has panicked")
 }
 
 /// Everything HTTP serves: the twins' API and operators' pages to those who say who they are, health to everybody.

@@ -103,7 +103,11 @@ impl ServeArgs {
 /// What kept it from doing what it was asked for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Serve(args) => serve::run(args.load()?),
+        Command::Serve(args) => {
+            // Before the settings are checked, since how many connections there may be follows from it.
+            serve::raise_open_files_limit();
+            serve::run(args.load()?)
+        }
         Command::CheckConfig(args) => {
             args.load()?;
             say("the settings are fine")

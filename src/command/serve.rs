@@ -30,7 +30,11 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let mut stop = StopSignals::listen()?;
-    raise_open_files_limit();
+    tracing::info!(
+        connections_max = settings.broker.broker.connections_max,
+        shards = settings.broker.broker.shards,
+        "starting"
+    );
     if settings.broker.listeners.is_empty() && settings.http.is_empty() {
         tracing::warn!("no [[listener]] and no [[http]]: nobody can connect; see config/README.md");
     }
@@ -78,10 +82,8 @@ pub(super) fn start_logging(log: &Log) {
     debug_assert!(set.is_ok(), "a process starts logging once");
 }
 
-/// Connections are files: as many as the system allows.
+/// Connections are files: as many as the system allows. Where it does not, the limit stays, and with it
+/// `broker.connections_max`, which is logged at the start.
 pub(super) fn raise_open_files_limit() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => tracing::info!(limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
-    }
+    let _stays = rlimit::increase_nofile_limit(u64::MAX);
 }

@@ -17,7 +17,14 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("plugin-auth", &["plugin-api"]),
     (
         "twinmq",
-        &["broker", "twin", "store", "plugin-api", "plugin-auth", "mqtt-wire"],
+        &[
+            "broker",
+            "twin",
+            "store",
+            "plugin-api",
+            "plugin-auth",
+            "mqtt-wire",
+        ],
     ),
     ("twinmq-bench", &["mqtt-wire"]),
 ];
