@@ -112,6 +112,7 @@ impl App {
     /// # Errors
     /// When something was not finished in time; everything has ended all the same.
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.twins.end_streams();
         let ended = self.served.end().await;
         self.twins.stop().await;
         drop(self.twins);

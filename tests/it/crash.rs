@@ -16,7 +16,7 @@ use std::{
 
 use mqtt_wire::QoS;
 
-use crate::support::{Dice, House, OPEN, PATIENCE, Running, seed};
+use crate::support::{Dice, House, OPEN, PATIENCE, Running, say, seed};
 
 /// What all threads of the load share.
 pub(crate) struct Load {
@@ -112,11 +112,11 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice_through_many_kills() {
             again += subscriber.check(publisher, *acked, qos);
         }
     }
-    println!(
+    say(&format!(
         "{} kills, {in_recovery} more during recovery; {acked:?} messages acknowledged, each delivered to 2 sessions, {again} \
          repeated at QoS 1; {retained} retained and {twins} twin versions acknowledged",
         kills
-    );
+    ));
     assert!(
         acked.iter().all(|acked| *acked > 0) && retained > 0 && twins > 0,
         "every kind of load got through"

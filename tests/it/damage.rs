@@ -2,7 +2,7 @@
 
 use mqtt_wire::QoS;
 
-use crate::support::{Dice, House, Mqtt, Running, files_below, seed};
+use crate::support::{Dice, House, Mqtt, Running, files_below, say, seed};
 
 const DEVICES: usize = 40;
 const SESSIONS: usize = 20;
@@ -97,15 +97,15 @@ fn a_flipped_byte_in_any_kind_of_file_is_set_aside_and_the_rest_served() {
         let at = ((bytes.len() as f64 * share) as usize).min(bytes.len() - 1);
         bytes[at] ^= 1 << dice.below(8);
         std::fs::write(&damaged, bytes).unwrap();
-        println!("{kind}: byte {at} of {}", relative.display());
+        say(&format!("{kind}: byte {at} of {}", relative.display()));
 
         let broker = house.serve();
         let ready = broker.http().get("/readyz").json();
         let (twins, sessions) = found(&broker);
-        println!(
+        say(&format!(
             "  {} with {twins} of {DEVICES} twins and {sessions} of {SESSIONS} sessions; {}",
             ready["status"], ready["set_aside"]
-        );
+        ));
         // One flipped byte damages at most a block of a table, or a group of the log that an older state stands behind.
         assert!(
             twins >= DEVICES / 2 && sessions >= SESSIONS / 2,

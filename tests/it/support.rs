@@ -4,7 +4,7 @@ mod http;
 mod mqtt;
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -238,8 +238,13 @@ pub(crate) fn seed(variable: &str) -> u64 {
         Ok(text) => text.parse().unwrap(),
         Err(_) => RandomState::new().hash_one(variable),
     };
-    println!("{variable}={seed}");
+    say(&format!("{variable}={seed}"));
     seed
+}
+
+/// Prints a line that is shown also when the test passes.
+pub(crate) fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Reads a stream to its end as text.
