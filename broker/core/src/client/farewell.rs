@@ -185,7 +185,7 @@ impl Shard {
             }),
         };
         let route = self.topics.route(&message.topic);
-        let keep = if message.retain { Keep::Durable } else { Keep::No };
+        let keep = Keep::asked(message.retain, &message.topic);
         let mut publication = Publication::of(&message);
         let way = Way {
             from: Some(id),

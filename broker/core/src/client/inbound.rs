@@ -204,7 +204,7 @@ impl Shard {
             expires: self.expiry_of(publish),
             shared: None,
         };
-        let keep = if publish.retain { Keep::Durable } else { Keep::No };
+        let keep = Keep::asked(publish.retain, topic);
         let way = Way {
             from: Some(session),
             due,

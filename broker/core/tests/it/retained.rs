@@ -280,3 +280,18 @@ fn size_of_a_retained_message_is_bounded() {
         assert_eq!(seen(world, "#"), []);
     });
 }
+
+/// Topics that begin with `$` are the broker's own: RETAIN from a client is ignored there, and the message is delivered.
+#[test]
+fn retain_is_ignored_on_dollar_topics() {
+    everywhere(|world| {
+        let reader = world.connect(clean(Version::V5, "reader"));
+        world.subscribe(reader, "$twin/+/update", QoS::AtLeastOnce);
+        let device = world.connect(clean(Version::V5, "device"));
+        world.retain(device, "$twin/lamp/update", "{}", QoS::AtLeastOnce);
+        assert_eq!(world.client(reader).payloads(), ["{}"]);
+        let late = world.connect(clean(Version::V5, "late"));
+        world.subscribe(late, "$twin/+/update", QoS::AtLeastOnce);
+        assert_eq!(world.client(late).payloads(), Vec::<String>::new());
+    });
+}
