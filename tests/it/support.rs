@@ -244,7 +244,9 @@ pub(crate) fn seed(variable: &str) -> u64 {
 
 /// Prints a line that is shown also when the test passes.
 pub(crate) fn say(line: &str) {
-    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }
 
 /// Reads a stream to its end as text.

@@ -36,7 +36,11 @@ impl Keep {
     /// What a client asked for with RETAIN. Topics that begin with `$` are the broker's and the twins' own: what a client
     /// says there is not kept.
     pub(crate) fn asked(retain: bool, topic: &str) -> Self {
-        if retain && !topic.starts_with('$') { Self::Durable } else { Self::No }
+        if retain && !topic.starts_with('$') {
+            Self::Durable
+        } else {
+            Self::No
+        }
     }
 }
 
