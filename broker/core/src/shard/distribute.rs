@@ -95,7 +95,7 @@ impl Shard {
         }
         let keeper = (keep != Keep::No).then(|| self.keeper(publication.topic));
         if keeper == Some(self.id) {
-            outcome.add(Some(self.keep_retained(&publication.share(), keep)));
+            outcome.refused |= !self.keep_retained(&publication.share(), keep);
         }
         for shard in shards(route, keeper, self.id) {
             let letter = Letter::Publish {
@@ -105,8 +105,9 @@ impl Shard {
                 replace,
             };
             Self::post(shard, letter, out);
-            outcome.took = true;
         }
+        // Being kept as a retained message is not being received.
+        outcome.took |= !route.shards.is_empty();
         outcome.took |= !route.links.is_empty();
         match due.filter(|_| route.has_responsible_link()) {
             Some(due) => {
@@ -140,7 +141,7 @@ impl Shard {
         if keeper == Some(self.id) {
             retained_before = self.set_retained(&message, keep);
             retain &= retained_before.is_some();
-            outcome.add(Some(retained_before.is_some()));
+            outcome.refused |= retained_before.is_none();
         }
         let shards: Vec<ShardId> = shards(route, keeper, self.id).collect();
         for shard in &shards {

@@ -295,3 +295,18 @@ fn retain_is_ignored_on_dollar_topics() {
         assert_eq!(world.client(late).payloads(), Vec::<String>::new());
     });
 }
+
+/// A retained message that nobody subscribes to is kept, and its publisher is told that nobody got it, whichever shard
+/// keeps it.
+#[test]
+fn retained_message_without_subscribers_has_none() {
+    everywhere(|world| {
+        let sensor = world.connect(clean(Version::V5, "sensor"));
+        for (topic, level) in ["a", "b", "c", "d"].into_iter().zip([1, 1, 2, 2]) {
+            let id = world.retain(sensor, topic, "21", LEVELS[level]);
+            let (_, _, reason) = world.client(sensor).acks().find(|(_, of, _)| *of == id).unwrap();
+            assert_eq!(reason, ReasonCode::NoMatchingSubscribers, "{topic}");
+        }
+        assert_eq!(seen(world, "+").len(), 4);
+    });
+}
