@@ -198,8 +198,22 @@ pub(crate) struct Hold {
 pub(crate) struct Upkeep {
     /// Sessions something was written of: what is true of them then is written again.
     pub(crate) sessions: Vec<SessionId>,
+    /// Receipts that were removed.
+    pub(crate) receipts: Vec<(SessionId, PacketId)>,
     /// Removals of what has a number that never comes again.
     pub(crate) removals: Batch,
+}
+
+impl Upkeep {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.receipts.is_empty() && self.removals.is_empty()
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.sessions.append(&mut other.sessions);
+        self.receipts.append(&mut other.receipts);
+        self.removals.append(&other.removals);
+    }
 }
 
 /// A batch handed out and not answered.
@@ -216,6 +230,8 @@ pub(crate) struct Holds {
     shard: ShardId,
     holds: HashMap<u64, Hold>,
     next: u64,
+    /// Held messages that are in no batch yet, in order.
+    unsubmitted: VecDeque<u64>,
     /// The batch of this round.
     pub(crate) batch: Batch,
     upkeep: Upkeep,
@@ -233,6 +249,7 @@ impl Holds {
             shard,
             holds: HashMap::with_hasher(hasher.clone()),
             next: 0,
+            unsubmitted: VecDeque::new(),
             batch: Batch::default(),
             upkeep: Upkeep::default(),
             ticket: 1,
@@ -245,6 +262,9 @@ impl Holds {
     /// Begins a wait for `waits` things.
     pub(crate) fn begin(&mut self, waits: usize, what: What) -> HoldId {
         self.next += 1;
+        if matches!(what, What::Message(_)) {
+            self.unsubmitted.push_back(self.next);
+        }
         self.holds.insert(
             self.next,
             Hold {
@@ -298,6 +318,13 @@ impl Holds {
         }
     }
 
+    /// Removes a receipt: its packet id is free.
+    pub(crate) fn remove_receipt(&mut self, session: SessionId, number: u64, id: PacketId) {
+        self.batch
+            .delete(Shelf::Receipts, &record::packet_key(number, id));
+        self.upkeep.receipts.push((session, id));
+    }
+
     /// Removes for good what has a number that never comes again.
     pub(crate) fn remove(&mut self, shelf: Shelf, key: &[u8]) {
         self.batch.delete(shelf, key);
@@ -316,19 +343,18 @@ impl Holds {
         self.upkeep.removals.append(removals);
     }
 
-    /// Puts all that is to be kept of a held message into this round's batch, once every shard has contributed. If several
+    /// Puts all that is to be kept of a held message into this round's batch, if every shard has contributed: that of the
+    /// first of those that were not yet, since after a crash nobody may find a message without the one before it. If several
     /// queue entries refer to its body, that is stored under this number.
-    pub(crate) fn submit_message(&mut self, number: u64, body: u64) -> Option<Submitted> {
-        let Hold {
-            what: What::Message(held),
-            ..
-        } = self.holds.get_mut(&number)?
-        else {
-            return None;
+    pub(crate) fn submit_next(&mut self, body: u64) -> Option<Submitted> {
+        let number = *self.unsubmitted.front()?;
+        let Some(What::Message(held)) = self.holds.get_mut(&number).map(|hold| &mut hold.what) else {
+            unreachable!("a held message waits until it was submitted")
         };
         if held.contributions_due > 0 {
             return None;
         }
+        self.unsubmitted.pop_front();
         self.waiting.push_back((self.ticket, number));
         let references = held.entries.len();
         held.body = (references > 1).then_some(body);

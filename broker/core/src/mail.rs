@@ -75,14 +75,12 @@ pub(crate) enum Letter {
         body: Option<u64>,
         message: Arc<Message>,
     },
-    /// My sessions' interest in a filter has changed. If numbered, tell me when you know.
-    Interest {
-        filter: TopicFilter,
-        interest: Interest,
-        number: Option<u64>,
-    },
-    /// I know.
-    InterestNoted { number: u64 },
+    /// My sessions' interest in a filter has changed.
+    Interest { filter: TopicFilter, interest: Interest },
+    /// Tell me when you know of all my interests.
+    InterestsNoted { number: u64 },
+    /// I do.
+    Noted { number: u64 },
     /// Which retained messages of yours match?
     RetainedWanted { number: u64, filter: TopicFilter },
     /// These.

@@ -264,9 +264,10 @@ impl<S: Shelves> Reading<'_, S> {
                             Some(Arc::new(message)),
                         ));
                     }
+                    // The client may hold the id: it is told to let go of it before it stands for another message.
                     None => {
                         self.damaged += 1;
-                        self.cleanup.delete(Shelf::Inflight, &key);
+                        flights.push(flight(id, Stage::Released, None, released(), None));
                     }
                 },
             }
@@ -479,7 +480,7 @@ impl Shard {
         // A client that was connected counts as lost now.
         let will_at = delay.map(|delay| Moment::START + if was_connected { delay } else { rest(delay) });
         session.will_at = will_at;
-        session.sent_before = record.sent_before;
+        session.sent_before = session.queue.resent_before();
         let ends_at = Moment::START + rest(interval);
         session.ends_at = (record.expiry_secs < u32::MAX).then_some(ends_at);
 

@@ -89,6 +89,10 @@ impl Session {
         self.expiry_secs > 0
     }
 
+    pub(crate) fn has_receipt(&self, id: PacketId) -> bool {
+        self.receipts.iter().any(|receipt| receipt.id == id)
+    }
+
     /// What is kept of it on disk.
     pub(crate) fn record(&self) -> SessionRecord {
         SessionRecord {

@@ -46,6 +46,8 @@ pub struct Shard {
     pub(crate) questions: HashMap<u64, Pending>,
     /// Messages handed to links and not answered.
     pub(crate) handed: HashMap<u64, Handed>,
+    /// How often other shards have still to say that they know of this shard's interests.
+    pub(crate) notes_due: usize,
     /// Retained messages that other shards were asked for.
     pub(crate) wanted: HashMap<u64, Wanted>,
     pub(crate) offered: HashMap<HoldId, Offered>,
@@ -91,6 +93,7 @@ impl Shard {
             policy: 0,
             questions: table(),
             handed: HashMap::with_hasher(hasher.clone()),
+            notes_due: 0,
             wanted: HashMap::with_hasher(hasher.clone()),
             offered: HashMap::with_hasher(hasher.clone()),
             bodies: HashMap::with_hasher(hasher.clone()),

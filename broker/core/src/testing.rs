@@ -228,11 +228,16 @@ impl World {
     /// The process dies: what was not committed is lost, and so are all connections. It starts again at once, with this many
     /// shards.
     pub fn crash_into(&mut self, shards: u16) {
+        self.begin_crash_into(shards);
+        self.settle();
+    }
+
+    /// The same, and nothing more happens yet: it may die again before it has come to rest.
+    pub fn begin_crash_into(&mut self, shards: u16) {
         for client in &mut self.clients {
             client.cut();
         }
         self.start(shards);
-        self.settle();
     }
 
     /// The process dies and starts again.
@@ -274,26 +279,32 @@ impl World {
         self.homes.iter().map(|home| home.shard.timers.len()).sum()
     }
 
-    /// Time passes; deadlines on the way are met in order.
+    /// Time passes; deadlines on the way are met in order, and all that follows from them happens.
     pub fn pass(&mut self, time: Duration) {
+        self.pass_with(time, Self::settle);
+    }
+
+    /// Time passes; deadlines on the way are met in order.
+    pub fn begin_pass(&mut self, time: Duration) {
+        self.pass_with(time, |_| {});
+    }
+
+    fn pass_with(&mut self, time: Duration, after: fn(&mut Self)) {
         let until = self.now + time;
-        loop {
-            let next = self
-                .homes
-                .iter()
-                .filter_map(|home| home.shard.next_deadline())
-                .min();
-            let Some(at) = next.filter(|at| *at <= until) else {
-                break;
-            };
+        while let Some(at) = self.next_deadline().filter(|at| *at <= until) {
             self.advance(at.max(self.now));
             for home in 0..self.homes.len() {
                 self.step(home, Input::Tick);
             }
-            self.settle();
+            after(self);
         }
         self.advance(until);
-        self.settle();
+        after(self);
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        let deadlines = self.homes.iter().filter_map(|home| home.shard.next_deadline());
+        deadlines.min()
     }
 
     fn advance(&mut self, to: Moment) {
@@ -303,11 +314,16 @@ impl World {
 
     /// The wall clock is set, forwards or back.
     pub fn set_wall(&mut self, wall: WallTime) {
+        self.begin_set_wall(wall);
+        self.settle();
+    }
+
+    /// The same, and nothing more happens yet.
+    pub fn begin_set_wall(&mut self, wall: WallTime) {
         self.wall = wall;
         for home in 0..self.homes.len() {
             self.step(home, Input::Wall { now: wall });
         }
-        self.settle();
     }
 
     /// The wall clock.

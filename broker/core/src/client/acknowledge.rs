@@ -4,9 +4,8 @@ use mqtt_wire::{Ack, Packet, PacketId, QoS, ReasonCode, Version};
 
 use super::{Pause, Reply};
 use crate::{
-    ConnectionId, Output, Outputs, Shard, Shelf,
+    ConnectionId, Output, Outputs, Shard,
     hold::{Due, Line, What},
-    record,
 };
 
 /// An acknowledgement in its turn.
@@ -185,9 +184,7 @@ impl Shard {
         if !session.durable() {
             return self.complete(line, ack.packet_id, out);
         }
-        let key = record::packet_key(session.number, ack.packet_id);
-        self.holds.batch.delete(Shelf::Receipts, &key);
-        self.holds.touch(id);
+        self.holds.remove_receipt(id, session.number, ack.packet_id);
         let complete = What::Complete {
             line,
             id: ack.packet_id,
@@ -227,9 +224,7 @@ impl Shard {
         if session.receipts.len() == before || !session.durable() {
             return false;
         }
-        let key = record::packet_key(session.number, due.id);
-        self.holds.batch.delete(Shelf::Receipts, &key);
-        self.holds.touch(due.session);
+        self.holds.remove_receipt(due.session, session.number, due.id);
         true
     }
 }

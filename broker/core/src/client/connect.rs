@@ -150,7 +150,7 @@ impl Shard {
         let (durable, number) = (session.durable(), session.number);
         for (filter, options) in session.subscriptions.clone() {
             if let Some(interest) = self.topics.subscribe(&filter, id, options, durable) {
-                self.tell_interest(&filter, interest, None, out);
+                self.tell_interest(&filter, interest, out);
             }
             if durable {
                 let key = record::subscription_key(number, &filter);

@@ -209,7 +209,7 @@ impl Shard {
         self.counters.subscriptions -= session.subscriptions.len() as u64;
         for (filter, _) in &session.subscriptions {
             if let Some(interest) = self.topics.unsubscribe(filter, id) {
-                self.tell_interest(filter, interest, None, out);
+                self.tell_interest(filter, interest, out);
             }
         }
         for body in session.bodies() {

@@ -225,7 +225,7 @@ impl Shard {
             }
             self.counters.subscriptions -= 1;
             if let Some(interest) = self.topics.unsubscribe(filter, id) {
-                self.tell_interest(filter, interest, None, out);
+                self.tell_interest(filter, interest, out);
             }
         }
         let mut bytes = Vec::new();
@@ -246,8 +246,16 @@ impl Shard {
         changes: Vec<(TopicFilter, Interest)>,
         out: &mut Outputs,
     ) {
-        let others = usize::from(self.shards) - 1;
-        let waits = changes.len() * others + usize::from(stored);
+        // Another session may have brought the same filter just before, and others may not know of that yet.
+        let notes = if changes.is_empty() && self.notes_due == 0 {
+            0
+        } else {
+            usize::from(self.shards) - 1
+        };
+        for (filter, interest) in changes {
+            self.tell_interest(&filter, interest, out);
+        }
+        let waits = notes + usize::from(stored);
         if waits == 0 {
             return self.send_and_then(line, &bytes, then, out);
         }
@@ -255,24 +263,21 @@ impl Shard {
         if stored {
             self.holds.await_batch(hold);
         }
-        for (filter, interest) in changes {
-            self.tell_interest(&filter, interest, Some(hold.number), out);
+        if notes > 0 {
+            self.notes_due += notes;
+            let number = hold.number;
+            for shard in self.other_shards() {
+                Self::post(shard, Letter::InterestsNoted { number }, out);
+            }
         }
     }
 
     /// Tells all other shards what this shard's sessions want of a filter.
-    pub(crate) fn tell_interest(
-        &self,
-        filter: &TopicFilter,
-        interest: Interest,
-        number: Option<u64>,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn tell_interest(&self, filter: &TopicFilter, interest: Interest, out: &mut Outputs) {
         for shard in self.other_shards() {
             let letter = Letter::Interest {
                 filter: filter.clone(),
                 interest,
-                number,
             };
             Self::post(shard, letter, out);
         }

@@ -87,6 +87,11 @@ impl Queue {
         held.chain(self.taken.iter().copied())
     }
 
+    /// Messages on disk before this number may have been sent before the restart.
+    pub(crate) const fn resent_before(&self) -> u64 {
+        self.resent_before
+    }
+
     /// Whether a page was asked for and has not come.
     pub(crate) const fn is_recalling(&self) -> bool {
         self.recalling

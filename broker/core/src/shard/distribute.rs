@@ -178,27 +178,29 @@ impl Shard {
         let begun = self.holds.begin(1, What::Message(Box::new(held)));
         debug_assert_eq!(begun, id, "the entries were queued under the hold's number");
         self.hand_to_links(publication, way, answers, out);
-        self.submit_when_complete(id.number);
+        self.submit_complete();
     }
 
-    /// Hands a held message to the store once all shards have contributed.
-    pub(crate) fn submit_when_complete(&mut self, number: u64) {
-        // This shard's id is in the low bits, so that the number tells who counts the body's references.
-        let body = ((self.last_body + 1) << Letter::BODY_SHARD_BITS) | u64::from(self.id.0);
-        let Some(submitted) = self.holds.submit_message(number, body) else {
-            return;
-        };
-        if submitted.references > 1 {
-            self.last_body += 1;
-            self.bodies.insert(body, submitted.references);
-        }
-        match submitted.will_of {
-            // One that ends is durable no longer.
-            Some((session, _)) if self.sessions.get(session).is_some_and(Session::durable) => {
-                self.record_session(session);
+    /// Hands held messages to the store, in order, as far as all shards have contributed.
+    pub(crate) fn submit_complete(&mut self) {
+        loop {
+            // This shard's id is in the low bits, so that the number tells who counts the body's references.
+            let body = ((self.last_body + 1) << Letter::BODY_SHARD_BITS) | u64::from(self.id.0);
+            let Some(submitted) = self.holds.submit_next(body) else {
+                return;
+            };
+            if submitted.references > 1 {
+                self.last_body += 1;
+                self.bodies.insert(body, submitted.references);
             }
-            Some((_, number)) => self.holds.remove(Shelf::Sessions, &record::session_key(number)),
-            None => {}
+            match submitted.will_of {
+                // One that ends is durable no longer.
+                Some((session, _)) if self.sessions.get(session).is_some_and(Session::durable) => {
+                    self.record_session(session);
+                }
+                Some((_, number)) => self.holds.remove(Shelf::Sessions, &record::session_key(number)),
+                None => {}
+            }
         }
     }
 

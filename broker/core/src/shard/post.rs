@@ -64,17 +64,12 @@ impl Shard {
                     self.settle_here(id, offered, kept, body, &message, out);
                 }
             }
-            Letter::Interest {
-                filter,
-                interest,
-                number,
-            } => {
-                self.topics.note_interest(&filter, from, interest);
-                if let Some(number) = number {
-                    Self::post(from, Letter::InterestNoted { number }, out);
-                }
+            Letter::Interest { filter, interest } => self.topics.note_interest(&filter, from, interest),
+            Letter::InterestsNoted { number } => Self::post(from, Letter::Noted { number }, out),
+            Letter::Noted { number } => {
+                self.notes_due -= 1;
+                self.happened(number, None, out);
             }
-            Letter::InterestNoted { number } => self.happened(number, None, out),
             Letter::RetainedWanted { number, filter } => {
                 let messages = self.retained.matching(&filter, self.wall);
                 Self::post(from, Letter::RetainedFound { number, messages }, out);
@@ -131,7 +126,7 @@ impl Shard {
         held.entries.extend(entries);
         held.outcome.merge(outcome);
         held.retain &= !retained_full;
-        self.submit_when_complete(number);
+        self.submit_complete();
     }
 
     /// Everything a held message waited for has happened, or it was refused.

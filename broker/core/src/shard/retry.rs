@@ -24,24 +24,34 @@ impl Shard {
 
     /// What a refused batch changed without anybody waiting for it has to be done again.
     pub(crate) fn retry_all_later(&mut self, upkeep: Upkeep) {
-        if self.refused.sessions.is_empty() && self.refused.removals.is_empty() {
+        if self.refused.is_empty() {
             self.timers.set(self.now + RETRY_AFTER, Timer::Retry);
         }
-        self.refused.sessions.extend(upkeep.sessions);
-        self.refused.sessions.sort_unstable();
-        self.refused.sessions.dedup();
-        self.refused.removals.append(&upkeep.removals);
+        self.refused.append(upkeep);
     }
 
     pub(crate) fn retry(&mut self) {
-        let Upkeep { sessions, removals } = std::mem::take(&mut self.refused);
+        let Upkeep {
+            mut sessions,
+            receipts,
+            removals,
+        } = std::mem::take(&mut self.refused);
         self.holds.remove_again(&removals);
+        for (id, packet) in receipts {
+            // Its packet id may stand for another message by now.
+            let session = self.sessions.get(id);
+            if let Some(session) = session.filter(|session| !session.has_receipt(packet)) {
+                self.holds.remove_receipt(id, session.number, packet);
+            }
+        }
+        sessions.sort_unstable();
+        sessions.dedup();
         for session in sessions {
             self.write_again(session);
         }
     }
 
-    /// Writes everything of a session but its queue, as it is now.
+    /// Writes everything of a session but its queue and receipts, as it is now.
     fn write_again(&mut self, id: SessionId) {
         self.record_session(id);
         let Some(session) = self.sessions.get(id) else {
@@ -63,15 +73,12 @@ impl Shard {
 fn write_state(session: &Session, batch: &mut Batch) -> Vec<(mqtt_wire::PacketId, Stage)> {
     let number = session.number;
     let (from, to) = (record::session_key(number), record::session_end(number));
-    for shelf in [Shelf::Subscriptions, Shelf::Inflight, Shelf::Receipts] {
+    for shelf in [Shelf::Subscriptions, Shelf::Inflight] {
         batch.delete_range(shelf, &from, &to);
     }
     for (filter, options) in &session.subscriptions {
         let key = record::subscription_key(number, filter);
         batch.put(Shelf::Subscriptions, &key, &record::write_options(options));
-    }
-    for receipt in session.receipts.iter().filter(|receipt| receipt.settled) {
-        batch.put(Shelf::Receipts, &record::packet_key(number, receipt.id), &[]);
     }
     let mut steps = Vec::new();
     for flight in session.inflight.iter() {

@@ -1,6 +1,10 @@
 //! Where things live among several shards.
 
-use broker_core::ShardId;
+use broker_core::{
+    Settings, ShardId,
+    testing::{World, clean, filter},
+};
+use mqtt_wire::{QoS, Subscription, Version};
 
 /// Names that differ only at their end, as device names do, are spread evenly.
 #[test]
@@ -25,4 +29,42 @@ fn similar_names_are_spread() {
 fn home_of_a_name_never_changes() {
     let homes = ["", "lamp", "device-0001", "room/1"].map(|name| ShardId::of(name, 1000).0);
     assert_eq!(homes, [144, 849, 917, 732]);
+}
+
+/// A subscription is live on every shard when its SUBACK leaves, though another session had brought the filter just before.
+#[test]
+fn second_subscription_of_a_filter_waits_for_the_first() {
+    for seed in 0..200 {
+        let mut world = World::with(seed, 4, Settings::default());
+        let publishers: Vec<_> = (0..8)
+            .map(|at| world.connect(clean(Version::V5, &format!("publisher-{at}"))))
+            .collect();
+        let listeners: Vec<_> = (0..8)
+            .map(|at| world.connect(clean(Version::V5, &format!("listener-{at}"))))
+            .collect();
+        for listener in &listeners {
+            world.begin_subscribe(
+                *listener,
+                None,
+                Subscription::new(filter("room"), QoS::AtMostOnce),
+            );
+        }
+        while listeners
+            .iter()
+            .all(|listener| world.client(*listener).granted().is_empty())
+        {
+            world.settle_partly(1);
+        }
+        let live: Vec<_> = listeners
+            .into_iter()
+            .filter(|listener| !world.client(*listener).granted().is_empty())
+            .collect();
+        for publisher in publishers {
+            world.begin_publish(publisher, "room", "on", QoS::AtMostOnce);
+        }
+        world.settle();
+        for listener in live {
+            assert_eq!(world.client(listener).messages().count(), 8);
+        }
+    }
 }

@@ -1,0 +1,439 @@
+//! One history: what happens, in the order its seed says, and what must be true at its end.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use broker_core::{
+    Settings, Shelf, WallTime,
+    testing::{Dice, World, clean},
+};
+use mqtt_wire::{QoS, Version};
+
+use crate::{
+    publisher::{Publisher, Sent},
+    subscriber::Subscriber,
+    tell,
+};
+
+const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+const TOPICS: [&str; 3] = ["t/0", "t/1", "t/2"];
+
+/// Things that happen in one history.
+const EVENTS: usize = 400;
+
+/// A message and who sent it.
+#[derive(Debug)]
+struct Written {
+    publisher: usize,
+    sent: Sent,
+}
+
+/// A world, those who live in it, and everything that was published.
+#[derive(Debug)]
+pub(crate) struct History {
+    world: World,
+    dice: Dice,
+    tells: bool,
+    /// Whether the store fills up at times. What it refuses is sent again after later messages that it took: order is
+    /// promised only where it does not.
+    fills: bool,
+    publishers: Vec<Publisher>,
+    subscribers: Vec<Subscriber>,
+    written: Vec<Written>,
+}
+
+impl History {
+    pub(crate) fn of(seed: u64, tells: bool) -> Self {
+        let mut dice = Dice::seeded(seed);
+        let shards = [1, 2, 3, 4][dice.below(4)];
+        let settings = Settings {
+            queue_memory_bytes: [0, 8, 64 * 1024][dice.below(3)],
+            inflight_max: [1, 3, 32][dice.below(3)],
+            queue_messages_max: 1_000_000,
+            ..Settings::default()
+        };
+        let fills = dice.one_in(3);
+        let version = |dice: &mut Dice| [Version::V311, Version::V5][dice.below(2)];
+        let publishers = (0..3)
+            .map(|at| {
+                Publisher::new(
+                    &format!("publisher-{at}-{}", dice.below(100)),
+                    version(&mut dice),
+                    tells,
+                )
+            })
+            .collect();
+        let subscribers = (0..4)
+            .map(|at| {
+                let level = LEVELS[1 + dice.below(2)];
+                let filters: &[(&str, QoS)] = match dice.below(3) {
+                    0 => &[("t/#", level)],
+                    1 => &[("t/+", level), ("t/1", QoS::ExactlyOnce)],
+                    _ => &[("t/0", level), ("+/2", level), ("#", QoS::AtLeastOnce)],
+                };
+                Subscriber::new(
+                    &format!("subscriber-{at}-{}", dice.below(100)),
+                    version(&mut dice),
+                    filters,
+                    tells,
+                )
+            })
+            .collect();
+        Self {
+            world: World::with(seed, shards, settings),
+            dice,
+            tells,
+            fills,
+            publishers,
+            subscribers,
+            written: Vec::new(),
+        }
+    }
+
+    /// Lets everything happen, and holds it against what must be true.
+    pub(crate) fn live(&mut self) {
+        self.begin();
+        for _ in 0..EVENTS {
+            self.happen();
+        }
+        self.come_to_rest();
+        for subscriber in &self.subscribers {
+            self.nothing_is_lost(subscriber);
+            self.nothing_refused_came(subscriber);
+            self.nothing_comes_twice(subscriber);
+            self.order_is_kept(subscriber);
+        }
+        self.last_retained_stands();
+        self.world.crash();
+        self.last_retained_stands();
+        self.nothing_stays_behind();
+    }
+
+    /// Most are there and subscribed when it begins.
+    fn begin(&mut self) {
+        for publisher in &mut self.publishers {
+            publisher.connect(&mut self.world);
+        }
+        for subscriber in &mut self.subscribers {
+            subscriber.connect(&mut self.world);
+        }
+        self.settle();
+        for subscriber in self.subscribers.iter_mut().skip(1) {
+            subscriber.subscribe(&mut self.world);
+        }
+    }
+
+    fn happen(&mut self) {
+        match self.dice.below(100) {
+            0..40 => self.publish(),
+            40..65 => {
+                let steps = self.dice.below(12);
+                tell(self.tells, format_args!("{steps} steps"));
+                self.world.settle_partly(steps);
+                self.listen();
+            }
+            65..75 => self.listen(),
+            75..82 => self.connect(),
+            82..85 => self.lose(),
+            85..87 => self.subscribe(),
+            87..89 => self.change_store(),
+            89..93 => {
+                let millis = [10, 500, 1500][self.dice.below(3)];
+                tell(self.tells, format_args!("{millis} ms pass"));
+                self.world.begin_pass(Duration::from_millis(millis));
+            }
+            93..95 => self.jump(),
+            95..96 => self.start_anew(),
+            96..98 => self.crash(),
+            _ => self.listen(),
+        }
+    }
+
+    fn publish(&mut self) {
+        let publisher = self.dice.below(self.publishers.len());
+        if !self.publishers[publisher].is_ready(&self.world) {
+            return;
+        }
+        let retain = self.dice.one_in(5);
+        let sent = Sent {
+            number: self.written.len(),
+            topic: if retain {
+                format!("r/{publisher}")
+            } else {
+                TOPICS[self.dice.below(TOPICS.len())].to_owned()
+            },
+            // A message at QoS 1 that is sent again may pass one at QoS 2: retained ones of one topic have one level.
+            qos: LEVELS[if retain {
+                1 + publisher % 2
+            } else {
+                self.dice.below(3)
+            }],
+            retain,
+        };
+        self.written.push(Written {
+            publisher,
+            sent: sent.clone(),
+        });
+        self.publishers[publisher].publish(&mut self.world, sent);
+    }
+
+    /// Everybody takes in some of what came.
+    fn listen(&mut self) {
+        for publisher in &mut self.publishers {
+            for _ in 0..self.dice.below(4) {
+                publisher.hear(&mut self.world);
+            }
+        }
+        for subscriber in &mut self.subscribers {
+            for _ in 0..self.dice.below(4) {
+                let answers = !self.dice.one_in(8);
+                subscriber.hear(&mut self.world, self.written.len(), answers);
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        let at = self.dice.below(self.publishers.len() + self.subscribers.len());
+        let by_takeover = self.dice.one_in(8);
+        if let Some(publisher) = self.publishers.get_mut(at) {
+            if by_takeover || !publisher.is_connected(&self.world) {
+                publisher.connect(&mut self.world);
+            }
+            return;
+        }
+        let subscriber = &mut self.subscribers[at - self.publishers.len()];
+        if by_takeover || !subscriber.is_connected(&self.world) {
+            subscriber.connect(&mut self.world);
+        }
+    }
+
+    fn lose(&mut self) {
+        let at = self.dice.below(self.publishers.len() + self.subscribers.len());
+        if let Some(publisher) = self.publishers.get_mut(at) {
+            return publisher.drop_connection(&mut self.world);
+        }
+        let subscriber = &mut self.subscribers[at - self.publishers.len()];
+        subscriber.drop_connection(&mut self.world);
+    }
+
+    fn subscribe(&mut self) {
+        let at = self.dice.below(self.subscribers.len());
+        let subscriber = &mut self.subscribers[at];
+        if subscriber.is_open(&self.world) {
+            subscriber.subscribe(&mut self.world);
+        }
+    }
+
+    fn start_anew(&mut self) {
+        let at = self.dice.below(self.subscribers.len());
+        let subscriber = &mut self.subscribers[at];
+        subscriber.start_anew(&mut self.world);
+    }
+
+    fn change_store(&mut self) {
+        match self.dice.below(4) {
+            0 => self.world.store_answers = false,
+            1 => self.world.store_full = self.fills,
+            _ => {
+                self.world.store_answers = true;
+                self.world.store_full = false;
+            }
+        }
+        let (answers, full) = (self.world.store_answers, self.world.store_full);
+        tell(
+            self.tells,
+            format_args!("the store answers: {answers}, is full: {full}"),
+        );
+    }
+
+    fn jump(&mut self) {
+        let days = self.dice.below(800) as u64;
+        tell(self.tells, format_args!("the clock says day {days}"));
+        self.world
+            .begin_set_wall(WallTime((20_000 + days) * 24 * 3_600_000));
+    }
+
+    fn crash(&mut self) {
+        let shards = [1, 2, 3, 4][self.dice.below(4)];
+        tell(
+            self.tells,
+            format_args!("the process is killed, and starts with {shards} shards"),
+        );
+        self.world.store_full &= self.dice.one_in(2);
+        self.world.begin_crash_into(shards);
+    }
+
+    /// Everybody connects, and everything that is owed is done.
+    fn come_to_rest(&mut self) {
+        tell(self.tells, format_args!("everything comes to rest"));
+        self.world.store_answers = true;
+        self.world.store_full = false;
+        self.settle();
+        self.world.pass(Duration::from_secs(2));
+        self.settle();
+        for round in 0.. {
+            for publisher in &mut self.publishers {
+                if round == 0 || !publisher.is_connected(&self.world) {
+                    publisher.connect(&mut self.world);
+                }
+            }
+            for subscriber in &mut self.subscribers {
+                if round == 0 || !subscriber.is_connected(&self.world) {
+                    subscriber.connect(&mut self.world);
+                }
+            }
+            self.settle();
+            if self.publishers.iter().all(Publisher::is_done) {
+                return;
+            }
+            assert!(round < 10, "publishers are not answered: {:?}", self.publishers);
+        }
+    }
+
+    /// Lets everything happen that can, and everybody take in all that came.
+    fn settle(&mut self) {
+        loop {
+            self.world.settle();
+            let mut busy = false;
+            for publisher in &mut self.publishers {
+                busy |= publisher.hear(&mut self.world);
+            }
+            for subscriber in &mut self.subscribers {
+                busy |= subscriber.hear(&mut self.world, self.written.len(), true);
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    fn nothing_is_lost(&self, subscriber: &Subscriber) {
+        let Some(owed_from) = subscriber.owed_from else {
+            return;
+        };
+        for publisher in &self.publishers {
+            for number in publisher
+                .acknowledged
+                .iter()
+                .filter(|number| **number >= owed_from)
+            {
+                let written = &self.written[*number];
+                if subscriber
+                    .level_on(&written.sent.topic)
+                    .is_some_and(|level| level > QoS::AtMostOnce)
+                {
+                    assert!(
+                        subscriber.applied.iter().any(|applied| applied.number == *number),
+                        "{} never got {:?}, which was acknowledged to {}",
+                        subscriber.name,
+                        written.sent,
+                        publisher.name,
+                    );
+                }
+            }
+        }
+    }
+
+    fn nothing_refused_came(&self, subscriber: &Subscriber) {
+        for publisher in &self.publishers {
+            for number in &publisher.refused {
+                let sent = &self.written[*number].sent;
+                assert!(
+                    sent.qos < QoS::ExactlyOnce
+                        || subscriber.applied.iter().all(|applied| applied.number != *number),
+                    "{} got {sent:?}, which was refused",
+                    subscriber.name,
+                );
+            }
+        }
+    }
+
+    fn nothing_comes_twice(&self, subscriber: &Subscriber) {
+        let mut seen = BTreeMap::new();
+        for applied in &subscriber.applied {
+            let sent = &self.written[applied.number].sent;
+            let count = seen.entry(applied.number).or_insert(0);
+            *count += 1;
+            if applied.qos == QoS::ExactlyOnce || sent.qos == QoS::AtMostOnce {
+                assert_eq!(*count, 1, "{} got {sent:?} again", subscriber.name);
+            }
+        }
+    }
+
+    /// For each publisher, topic and level the first copies come in the order they were published, as far as they were
+    /// published under the subscription: an older one that is sent again may be the first that meets it.
+    fn order_is_kept(&self, subscriber: &Subscriber) {
+        let Some(owed_from) = subscriber.owed_from.filter(|_| !self.fills) else {
+            return;
+        };
+        let mut last: BTreeMap<(usize, &str, QoS), usize> = BTreeMap::new();
+        let mut seen = std::collections::BTreeSet::new();
+        let owed = subscriber
+            .applied
+            .iter()
+            .filter(|applied| applied.number >= owed_from);
+        for applied in owed.filter(|applied| seen.insert(applied.number)) {
+            let Written { publisher, sent } = &self.written[applied.number];
+            let before = last.insert((*publisher, &sent.topic, sent.qos), applied.number);
+            assert!(
+                before < Some(applied.number),
+                "{} got {} before {:?}",
+                subscriber.name,
+                before.unwrap_or_default(),
+                sent,
+            );
+        }
+    }
+
+    /// Each publisher's retained topic shows its last acknowledged message, or a later one that was not answered.
+    fn last_retained_stands(&mut self) {
+        let client = self.world.connect(clean(Version::V5, "looks"));
+        self.world.subscribe(client, "r/#", QoS::ExactlyOnce);
+        let standing: BTreeMap<String, usize> = self
+            .world
+            .client(client)
+            .messages()
+            .map(|message| {
+                (
+                    message.topic.clone(),
+                    String::from_utf8_lossy(&message.payload).parse().unwrap(),
+                )
+            })
+            .collect();
+        self.world.begin_drop(client);
+        for (at, publisher) in self.publishers.iter().enumerate() {
+            let retained = |number: &&usize| self.written[**number].sent.retain;
+            let last = publisher.acknowledged.iter().filter(retained).max().copied();
+            let stands = standing.get(&format!("r/{at}")).copied();
+            if self.fills {
+                assert!(
+                    stands.is_some() || last.is_none(),
+                    "a retained message of {}",
+                    publisher.name
+                );
+                continue;
+            }
+            assert_eq!(stands, last, "the retained message of {}", publisher.name);
+        }
+    }
+
+    /// When everything is consumed, nothing but sessions and retained messages is kept; when they end, nothing is.
+    fn nothing_stays_behind(&mut self) {
+        self.come_to_rest();
+        for shelf in [Shelf::Bodies, Shelf::Inflight, Shelf::Receipts] {
+            assert_eq!(self.world.disk().len(shelf), 0, "{shelf:?}");
+        }
+        let cleaner = self.world.connect(clean(Version::V5, "cleaner"));
+        for at in 0..self.publishers.len() {
+            self.world
+                .retain(cleaner, &format!("r/{at}"), "", QoS::AtLeastOnce);
+        }
+        for subscriber in &mut self.subscribers {
+            subscriber.end(&mut self.world);
+        }
+        for publisher in &self.publishers {
+            self.world.begin_connect(clean(Version::V5, &publisher.name));
+        }
+        self.world.settle();
+        assert!(self.world.disk().is_empty(), "{:?}", self.world.disk());
+    }
+}

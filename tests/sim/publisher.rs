@@ -1,0 +1,222 @@
+//! A publisher that keeps its own state over connections, as the protocol asks of it.
+
+use std::collections::VecDeque;
+
+use broker_core::testing::{ClientRef, Heard, World, persistent};
+use mqtt_wire::{Ack, Packet, PacketId, Properties, Publish, QoS, Version};
+
+use crate::tell;
+
+/// A message as this publisher knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Its place among all messages of the history: also its payload.
+    pub(crate) number: usize,
+    pub(crate) topic: String,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    id: PacketId,
+    sent: Sent,
+    /// Whether PUBREC has come.
+    released: bool,
+}
+
+/// One publisher with a session that outlives its connections.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) name: String,
+    tells: bool,
+    version: Version,
+    connection: Option<ClientRef>,
+    heard: usize,
+    open: bool,
+    had_session: bool,
+    outstanding: VecDeque<Outstanding>,
+    next_id: PacketId,
+    /// The numbers of the messages that were acknowledged.
+    pub(crate) acknowledged: Vec<usize>,
+    /// The numbers of the messages that were refused.
+    pub(crate) refused: Vec<usize>,
+}
+
+/// Messages a publisher has unacknowledged at most.
+const WINDOW: usize = 12;
+
+impl Publisher {
+    pub(crate) fn new(name: &str, version: Version, tells: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            tells,
+            version,
+            connection: None,
+            heard: 0,
+            open: false,
+            had_session: false,
+            outstanding: VecDeque::new(),
+            next_id: PacketId::FIRST,
+            acknowledged: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, world: &mut World) {
+        tell(self.tells, format_args!("{} connects", self.name));
+        let connection = world.begin_connect(persistent(self.version, &self.name));
+        world.client_mut(connection).acknowledges = false;
+        self.connection = Some(connection);
+        self.heard = 0;
+        self.open = false;
+    }
+
+    pub(crate) fn drop_connection(&self, world: &mut World) {
+        if let Some(connection) = self.connection {
+            tell(self.tells, format_args!("{} is lost", self.name));
+            world.begin_drop(connection);
+        }
+    }
+
+    /// Whether it may publish one more message now.
+    pub(crate) fn is_ready(&self, world: &World) -> bool {
+        self.open && self.is_connected(world) && self.outstanding.len() < WINDOW
+    }
+
+    pub(crate) fn is_connected(&self, world: &World) -> bool {
+        self.connection
+            .is_some_and(|connection| world.client(connection).is_connected())
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    pub(crate) fn publish(&mut self, world: &mut World, sent: Sent) {
+        let id = self.take_id();
+        self.outstanding.push_back(Outstanding {
+            id,
+            sent: sent.clone(),
+            released: false,
+        });
+        self.send(world, id, &sent, false);
+        if sent.qos == QoS::AtMostOnce {
+            self.outstanding.pop_back();
+        }
+    }
+
+    fn take_id(&mut self) -> PacketId {
+        loop {
+            let id = self.next_id;
+            self.next_id = id.next();
+            if self.outstanding.iter().all(|outstanding| outstanding.id != id) {
+                return id;
+            }
+        }
+    }
+
+    fn send(&self, world: &mut World, id: PacketId, sent: &Sent, dup: bool) {
+        let Some(connection) = self.connection else { return };
+        let payload = sent.number.to_string();
+        tell(
+            self.tells,
+            format_args!("    {} sends {sent:?} as {id}, again: {dup}", self.name),
+        );
+        let publish = Publish {
+            dup,
+            qos: sent.qos,
+            retain: sent.retain,
+            topic: &sent.topic,
+            packet_id: (sent.qos > QoS::AtMostOnce).then_some(id),
+            properties: Properties::EMPTY,
+            payload: payload.as_bytes(),
+        };
+        world.begin_send(connection, &Packet::Publish(publish));
+    }
+
+    /// Takes in the next thing it heard, if there is one.
+    pub(crate) fn hear(&mut self, world: &mut World) -> bool {
+        let Some(connection) = self.connection else {
+            return false;
+        };
+        let Some(heard) = world.client(connection).heard.get(self.heard).cloned() else {
+            return false;
+        };
+        self.heard += 1;
+        tell(self.tells, format_args!("    {} hears {heard:?}", self.name));
+        match heard {
+            Heard::Packet(Packet::ConnAck(connack)) => self.resume(world, connack.session_present),
+            Heard::Packet(Packet::PubAck(ack)) => self.finish(&ack, QoS::AtLeastOnce),
+            Heard::Packet(Packet::PubRec(ack)) if ack.reason.is_error() => {
+                self.finish(&ack, QoS::ExactlyOnce)
+            }
+            Heard::Packet(Packet::PubRec(ack)) => self.release(world, ack.packet_id),
+            Heard::Packet(Packet::PubComp(ack)) => {
+                self.outstanding
+                    .retain(|outstanding| outstanding.id != ack.packet_id);
+            }
+            Heard::Packet(_) | Heard::Message(_) => {}
+            Heard::Closed => self.open = false,
+        }
+        true
+    }
+
+    fn resume(&mut self, world: &mut World, present: bool) {
+        assert!(
+            present || !self.had_session,
+            "the session of {} is gone",
+            self.name
+        );
+        self.had_session = true;
+        self.open = true;
+        let again: Vec<_> = self
+            .outstanding
+            .iter()
+            .map(|outstanding| (outstanding.id, outstanding.sent.clone(), outstanding.released))
+            .collect();
+        for (id, sent, released) in again {
+            if released {
+                self.send_pubrel(world, id);
+            } else {
+                self.send(world, id, &sent, true);
+            }
+        }
+    }
+
+    fn finish(&mut self, ack: &Ack, qos: QoS) {
+        let is_it =
+            |outstanding: &Outstanding| outstanding.id == ack.packet_id && outstanding.sent.qos == qos;
+        let Some(at) = self.outstanding.iter().position(is_it) else {
+            return;
+        };
+        let Some(outstanding) = self.outstanding.remove(at) else {
+            return;
+        };
+        if ack.reason.is_error() {
+            self.refused.push(outstanding.sent.number);
+        } else {
+            self.acknowledged.push(outstanding.sent.number);
+        }
+    }
+
+    fn release(&mut self, world: &mut World, id: PacketId) {
+        let mut known = self
+            .outstanding
+            .iter_mut()
+            .filter(|outstanding| outstanding.id == id);
+        if let Some(outstanding) = known.next()
+            && !outstanding.released
+        {
+            outstanding.released = true;
+            self.acknowledged.push(outstanding.sent.number);
+        }
+        self.send_pubrel(world, id);
+    }
+
+    fn send_pubrel(&self, world: &mut World, id: PacketId) {
+        if let Some(connection) = self.connection {
+            world.begin_send(connection, &Packet::PubRel(Ack::new(id)));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A subscriber that keeps its own state over connections: what it applied, and which ids are not released.
+
+use std::collections::BTreeMap;
+
+use broker_core::testing::{ClientRef, Heard, Received, World, clean, filter, persistent};
+use mqtt_wire::{Ack, Connect, Packet, PacketId, QoS, RetainHandling, Subscription, Version};
+
+use crate::tell;
+
+/// A message that was applied, in the order of application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) number: usize,
+    pub(crate) qos: QoS,
+}
+
+/// One subscriber with a session that outlives its connections.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) name: String,
+    tells: bool,
+    version: Version,
+    /// Its filters with the levels it asks for.
+    filters: Vec<(String, QoS)>,
+    connection: Option<ClientRef>,
+    heard: usize,
+    open: bool,
+    had_session: bool,
+    awaited_subacks: usize,
+    /// Messages from this number on are owed to it: those published after its SUBACKs.
+    pub(crate) owed_from: Option<usize>,
+    /// Ids of messages at QoS 2 that were applied and not released, with the messages' numbers.
+    unreleased: BTreeMap<PacketId, usize>,
+    pub(crate) applied: Vec<Applied>,
+}
+
+impl Subscriber {
+    pub(crate) fn new(name: &str, version: Version, filters: &[(&str, QoS)], tells: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            tells,
+            version,
+            filters: filters
+                .iter()
+                .map(|(text, qos)| ((*text).to_owned(), *qos))
+                .collect(),
+            connection: None,
+            heard: 0,
+            open: false,
+            had_session: false,
+            awaited_subacks: 0,
+            owed_from: None,
+            unreleased: BTreeMap::new(),
+            applied: Vec::new(),
+        }
+    }
+
+    pub(crate) fn connect(&mut self, world: &mut World) {
+        self.connect_as(world, persistent(self.version, &self.name));
+    }
+
+    /// Ends its session and begins another.
+    pub(crate) fn start_anew(&mut self, world: &mut World) {
+        self.connect_as(
+            world,
+            Connect {
+                clean_start: true,
+                ..persistent(Version::V5, &self.name)
+            },
+        );
+        self.version = Version::V5;
+        self.had_session = false;
+        self.owed_from = None;
+        self.unreleased.clear();
+        self.applied.clear();
+    }
+
+    /// Ends its session for good.
+    pub(crate) fn end(&mut self, world: &mut World) {
+        self.connect_as(world, clean(Version::V5, &self.name));
+    }
+
+    fn connect_as(&mut self, world: &mut World, connect: Connect) {
+        tell(
+            self.tells,
+            format_args!("{} connects, clean: {}", self.name, connect.clean_start),
+        );
+        let connection = world.begin_connect(connect);
+        world.client_mut(connection).acknowledges = false;
+        self.connection = Some(connection);
+        self.heard = 0;
+        self.open = false;
+        self.awaited_subacks = 0;
+    }
+
+    pub(crate) fn drop_connection(&self, world: &mut World) {
+        if let Some(connection) = self.connection {
+            tell(self.tells, format_args!("{} is lost", self.name));
+            world.begin_drop(connection);
+        }
+    }
+
+    pub(crate) fn is_open(&self, world: &World) -> bool {
+        self.open && self.is_connected(world)
+    }
+
+    pub(crate) fn is_connected(&self, world: &World) -> bool {
+        self.connection
+            .is_some_and(|connection| world.client(connection).is_connected())
+    }
+
+    pub(crate) fn subscribe(&mut self, world: &mut World) {
+        let Some(connection) = self.connection else { return };
+        tell(
+            self.tells,
+            format_args!("{} subscribes to {:?}", self.name, self.filters),
+        );
+        self.awaited_subacks += self.filters.len();
+        for (text, qos) in self.filters.clone() {
+            let subscription = Subscription {
+                retain_handling: RetainHandling::DoNotSend,
+                ..Subscription::new(filter(&text), qos)
+            };
+            world.begin_subscribe(connection, None, subscription);
+        }
+    }
+
+    /// The highest level it asked for on a topic.
+    pub(crate) fn level_on(&self, topic: &str) -> Option<QoS> {
+        let topic = mqtt_wire::TopicName::parse(topic).ok()?;
+        let matching = self
+            .filters
+            .iter()
+            .filter(|(text, _)| filter(text).matches(topic));
+        matching.map(|(_, qos)| *qos).max()
+    }
+
+    /// Takes in the next thing it heard, if there is one, and answers it unless the answer is to be lost.
+    pub(crate) fn hear(&mut self, world: &mut World, next_number: usize, answers: bool) -> bool {
+        let Some(connection) = self.connection else {
+            return false;
+        };
+        let Some(heard) = world.client(connection).heard.get(self.heard).cloned() else {
+            return false;
+        };
+        self.heard += 1;
+        tell(
+            self.tells,
+            format_args!("    {} hears {heard:?}, answers: {answers}", self.name),
+        );
+        let answer = match heard {
+            Heard::Packet(Packet::ConnAck(connack)) => {
+                let present = connack.session_present;
+                assert!(
+                    present || !self.had_session,
+                    "the session of {} is gone",
+                    self.name
+                );
+                self.open = true;
+                self.had_session = true;
+                None
+            }
+            Heard::Packet(Packet::SubAck(suback)) => {
+                assert!(suback.reasons.iter().all(|reason| !reason.is_error()));
+                self.awaited_subacks -= 1;
+                if self.awaited_subacks == 0 {
+                    self.owed_from.get_or_insert(next_number);
+                }
+                None
+            }
+            Heard::Packet(Packet::PubRel(ack)) => {
+                self.unreleased.remove(&ack.packet_id);
+                Some(Packet::PubComp(Ack::new(ack.packet_id)))
+            }
+            Heard::Message(message) => self.take(&message),
+            Heard::Packet(_) => None,
+            Heard::Closed => {
+                self.open = false;
+                None
+            }
+        };
+        if let Some(answer) = answer.filter(|_| answers) {
+            world.begin_send(connection, &answer);
+        }
+        true
+    }
+
+    fn take(&mut self, message: &Received) -> Option<Packet<'static>> {
+        let number = String::from_utf8_lossy(&message.payload).parse().unwrap();
+        let Some(id) = message.id else {
+            self.apply(message, number);
+            return None;
+        };
+        if message.qos == QoS::AtLeastOnce {
+            self.apply(message, number);
+            return Some(Packet::PubAck(Ack::new(id)));
+        }
+        match self.unreleased.insert(id, number) {
+            Some(before) => {
+                assert_eq!(
+                    before, number,
+                    "{}: id {id} stands for another message now",
+                    self.name
+                );
+                assert!(message.dup, "{}: {number} comes again without DUP", self.name);
+            }
+            None => self.apply(message, number),
+        }
+        Some(Packet::PubRec(Ack::new(id)))
+    }
+
+    /// What comes because of a new subscription is a copy of its own, and has no place in the order.
+    fn apply(&mut self, message: &Received, number: usize) {
+        if !message.retain {
+            let qos = message.qos;
+            self.applied.push(Applied { number, qos });
+        }
+    }
+}
