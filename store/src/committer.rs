@@ -23,6 +23,11 @@ pub enum Durability {
     Fsync,
 }
 
+impl Durability {
+    /// The word for each in the settings.
+    pub const WORDS: [(&str, Self); 3] = [("fsync", Self::Fsync), ("os", Self::Os), ("memory", Self::Memory)];
+}
+
 type Done = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
 
 struct Waiting {

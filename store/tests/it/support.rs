@@ -2,9 +2,10 @@
 
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use store::{Batch, Durability, Keyspace, KeyspaceId, Options, SetAside, Store, Tuning};
+use store::{Batch, Durability, Keyspace, KeyspaceId, OpenError, Options, SetAside, Store, Tuning};
 use tempfile::TempDir;
 
 pub(crate) const KEYSPACES: [Keyspace; 3] = [
@@ -45,8 +46,17 @@ pub(crate) fn open(path: &Path) -> Store {
 
 /// Opens a store that may be damaged.
 pub(crate) fn open_damaged(path: &Path) -> (Store, Vec<SetAside>) {
-    let opened = Store::open(path, &options(), &KEYSPACES).unwrap();
-    (opened.store, opened.set_aside)
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(path, &options(), &KEYSPACES) {
+            // A child process that another test is starting right now holds this process's lock until it executes.
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => {
+                let opened = opened.unwrap();
+                return (opened.store, opened.set_aside);
+            }
+        }
+    }
 }
 
 pub(crate) fn folder() -> TempDir {
