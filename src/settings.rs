@@ -91,12 +91,8 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Settings, Fail
 }
 
 impl Raw {
-    fn check(mut self, problems: &mut Vec<Problem>) -> Settings {
+    fn check(self, problems: &mut Vec<Problem>) -> Settings {
         let (durability, store) = self.store.check(problems);
-        // Twins are as safe as messages, unless their section says otherwise.
-        self.twin
-            .durability
-            .get_or_insert_with(|| RawStore::word(durability).to_owned());
         Settings {
             data: self.data.unwrap_or_else(|| PathBuf::from("data")),
             log: self.log.check(problems),
@@ -105,7 +101,8 @@ impl Raw {
             broker: broker::Settings::check(self.broker, self.listener, self.mqtt, problems),
             http: sections::check_http(self.http, problems),
             auth: self.auth.check(problems),
-            twin: self.twin.check(problems),
+            // Twins are as safe as messages, unless their section says otherwise.
+            twin: self.twin.check(durability, problems),
         }
     }
 }

@@ -1,20 +1,20 @@
 //! The sections of the house itself: `[log]`, `[store]`, `[[http]]`.
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{collections::HashSet, net::SocketAddr, ops::RangeInclusive};
 
 use broker::settings::{RawTls, Tls};
-use plugin_api::Problem;
+use plugin_api::{Check, Problem};
 use serde::Deserialize;
 use store::Durability;
 
 /// Section `[log]` as typed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawLog {
     /// `error`, `warn`, `info`, `debug` or `trace`, or rules per module as in `info,twin=debug`; `off` logs nothing.
-    level: String,
+    level: Option<String>,
     /// `text` or `json`.
-    format: String,
+    format: Option<String>,
 }
 
 /// How log lines look.
@@ -35,109 +35,71 @@ pub struct Log {
     pub format: LogFormat,
 }
 
-impl Default for RawLog {
-    fn default() -> Self {
-        Self {
-            level: "info".into(),
-            format: "text".into(),
-        }
-    }
-}
-
 impl RawLog {
     pub(super) fn check(self, problems: &mut Vec<Problem>) -> Log {
-        if tracing_subscriber::EnvFilter::try_new(&self.level).is_err() {
+        let mut check = Check::of("log", problems);
+        let level = self.level.unwrap_or_else(|| "info".to_owned());
+        if tracing_subscriber::EnvFilter::try_new(&level).is_err() {
             let allowed = "off, error, warn, info, debug, trace, or rules such as \"info,twin=debug\"";
-            problems.push(Problem::new("log.level", format!("{:?}", self.level), allowed));
+            check.problem("level", format!("{level:?}"), allowed);
         }
-        let format = match self.format.as_str() {
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
-            other => {
-                problems.push(Problem::new(
-                    "log.format",
-                    format!("{other:?}"),
-                    "\"text\" or \"json\"",
-                ));
-                LogFormat::Text
-            }
-        };
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         Log {
-            level: self.level,
-            format,
+            level,
+            format: check.choice("format", self.format, LogFormat::Text, &formats),
         }
     }
 }
 
 /// Section `[store]` as typed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawStore {
     /// What an acknowledgement promises: `fsync`, `os` or `memory`.
-    durability: String,
-    /// Memory for writes that are not yet in a table file, in MiB.
-    write_buffer_mib: usize,
-    /// Memory for table blocks that were read, in MiB.
-    block_cache_mib: usize,
-    /// Bytes that may wait for the store, in MiB.
-    backlog_mib: usize,
+    durability: Option<String>,
+    /// Memory for writes that are not yet in a table file.
+    write_buffer_bytes: Option<String>,
+    /// Memory for table blocks that were read.
+    block_cache_bytes: Option<String>,
+    /// What may wait for the store.
+    backlog_bytes_max: Option<String>,
     /// Calls clients' messages safe before they are. Breaks every promise; exists to prove that tests would notice.
     #[serde(rename = "acknowledge_before_sync_and_lose_data")]
     acknowledge_before_sync: bool,
 }
 
-impl Default for RawStore {
-    fn default() -> Self {
-        let options = store::Options::default();
-        Self {
-            durability: "fsync".into(),
-            write_buffer_mib: options.write_buffer_bytes >> 20,
-            block_cache_mib: options.block_cache_bytes >> 20,
-            backlog_mib: options.backlog_bytes_max >> 20,
-            acknowledge_before_sync: false,
-        }
-    }
-}
-
 impl RawStore {
     pub(super) fn check(self, problems: &mut Vec<Problem>) -> (Durability, store::Options) {
-        let mut mib = |key: &str, value: usize| {
-            if !(1..=65_536).contains(&value) {
-                problems.push(Problem::new(
-                    format!("store.{key}"),
-                    value.to_string(),
-                    "1 to 65536, in MiB",
-                ));
-            }
-            value.clamp(1, 65_536) << 20
-        };
+        const SIZE: RangeInclusive<u64> = 1 << 20..=64 << 30;
+        let default = store::Options::default();
+        let mut check = Check::of("store", problems);
+        let mut size = |key, typed, default| check.size(key, typed, default, SIZE);
         let options = store::Options {
-            write_buffer_bytes: mib("write_buffer_mib", self.write_buffer_mib),
-            block_cache_bytes: mib("block_cache_mib", self.block_cache_mib),
-            backlog_bytes_max: mib("backlog_mib", self.backlog_mib),
+            write_buffer_bytes: size(
+                "write_buffer_bytes",
+                self.write_buffer_bytes,
+                default.write_buffer_bytes,
+            ),
+            block_cache_bytes: size(
+                "block_cache_bytes",
+                self.block_cache_bytes,
+                default.block_cache_bytes,
+            ),
+            backlog_bytes_max: size(
+                "backlog_bytes_max",
+                self.backlog_bytes_max,
+                default.backlog_bytes_max,
+            ),
             acknowledge_before_sync: self.acknowledge_before_sync,
-            ..store::Options::default()
+            ..default
         };
-        let durability = match self.durability.as_str() {
-            "fsync" => Durability::Fsync,
-            "os" => Durability::Os,
-            "memory" => Durability::Memory,
-            other => {
-                let allowed = "\"fsync\" (survives power loss), \"os\" (survives kill -9), \"memory\" (survives a clean stop)";
-                problems.push(Problem::new("store.durability", format!("{other:?}"), allowed));
-                Durability::Fsync
-            }
-        };
+        let durability = check.choice(
+            "durability",
+            self.durability,
+            Durability::Fsync,
+            &Durability::WORDS,
+        );
         (durability, options)
-    }
-
-    /// The word for a durability in the settings.
-    pub(super) const fn word(durability: Durability) -> &'static str {
-        match durability {
-            Durability::Fsync => "fsync",
-            Durability::Os => "os",
-            Durability::Memory => "memory",
-        }
     }
 }
 
@@ -167,29 +129,21 @@ pub(super) fn check_http(listeners: Vec<RawHttp>, problems: &mut Vec<Problem>) -
     let mut checked = Vec::new();
     for (at, raw) in listeners.into_iter().enumerate() {
         let section = format!("http[{at}]");
+        let mut check = Check::of(&section, problems);
         if raw.name.is_empty() || !names.insert(raw.name.clone()) {
-            let allowed = "a name that no other [[http]] has";
-            problems.push(Problem::new(
-                format!("{section}.name"),
+            check.problem(
+                "name",
                 format!("{:?}", raw.name),
-                allowed,
-            ));
+                "a name that no other [[http]] has",
+            );
         }
-        let tls = raw.tls.map(|tls| tls.check_in(&section, problems));
-        match raw.bind.parse() {
-            Ok(bind) => checked.push(Http {
+        let tls = raw.tls.map(|tls| tls.check(&mut check));
+        if let Some(bind) = check.address("bind", &raw.bind) {
+            checked.push(Http {
                 name: raw.name,
                 bind,
                 tls,
-            }),
-            Err(_) => {
-                let allowed = "an IP address and a port, for example \"127.0.0.1:8080\"";
-                problems.push(Problem::new(
-                    format!("{section}.bind"),
-                    format!("{:?}", raw.bind),
-                    allowed,
-                ));
-            }
+            });
         }
     }
     checked

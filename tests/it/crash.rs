@@ -44,7 +44,7 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice_through_many_kills() {
     let kills: u64 = std::env::var("TWINMQ_CRASH_KILLS").map_or(24, |text| text.parse().unwrap());
     let mut dice = Dice(seed("TWINMQ_CRASH_SEED"));
     let house = House::new(&format!(
-        "{OPEN}[mqtt]\nqueue_messages_max = 1000000\nqueue_bytes_max = 1000000000\n"
+        "{OPEN}[mqtt]\nqueue_messages_max = 1000000\nqueue_bytes_max = \"1GiB\"\n"
     ));
     let mut broker = house.serve();
     let (mqtt, http) = (broker.mqtt(), broker.address("http"));

@@ -68,13 +68,13 @@ fn configuration(durable: bool) -> String {
          anonymous = \"loopback\"\n\
          authorize = \"allow_all_on_loopback\"\n\
          [broker]\n\
-         sys_interval_secs = 0\n\
+         sys_interval = \"never\"\n\
          [mqtt]\n\
          inflight_max = 65535\n\
          receive_maximum = 65535\n\
          subscriptions_max = 1000000\n\
          queue_messages_max = 1000000\n\
-         queue_bytes_max = 1073741824\n\
+         queue_bytes_max = \"1GiB\"\n\
          [store]\n\
          durability = \"{durability}\"\n"
     )

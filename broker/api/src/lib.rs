@@ -9,11 +9,13 @@
 //! Everything that passes a door is plain data: no borrowed lifetimes and nothing that only Rust could hold, so that
 //! the same doors can be carried to a sandbox or to another process.
 
+mod check;
 mod gate;
 mod link;
 mod principal;
 mod problem;
 
+pub use check::Check;
 pub use gate::{
     Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Section, Transport, Verdict,
 };

@@ -1,9 +1,9 @@
 //! The sections `[broker]`, `[[listener]]` and `[mqtt]`: what a person typed, and what the code uses.
 
-use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
-use plugin_api::Problem;
-use serde::{Deserialize, Serialize};
+use plugin_api::{Check, Problem};
+use serde::Deserialize;
 
 mod listener;
 mod mqtt;
@@ -11,33 +11,33 @@ mod mqtt;
 pub use listener::{ClientCertificate, Listener, RawListener, RawTls, Tls};
 pub use mqtt::RawMqtt;
 
-/// Section `[broker]` as typed. Defaults are what ships.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Section `[broker]` as typed. What is left out has a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawBroker {
-    /// Threads that carry messages; 0 means one per core.
-    pub shards: u16,
-    /// Connections at a time; 0 means as many as the process may have open files, less a reserve.
-    pub connections_max: u32,
+    /// Threads that carry messages. By default one per core.
+    pub shards: Option<i64>,
+    /// Connections at a time. By default as many as the process may have open files, less a reserve.
+    pub connections_max: Option<i64>,
     /// Connections at a time that have not sent their CONNECT or are being judged; others wait to be accepted.
-    pub handshakes_max: u32,
+    pub handshakes_max: Option<i64>,
     /// How long a TLS handshake may take.
-    pub tls_handshake_timeout_secs: u64,
+    pub tls_handshake_timeout: Option<String>,
     /// How long a connection may take to send its CONNECT.
-    pub connect_timeout_secs: u64,
-    /// Largest CONNECT, in bytes.
-    pub connect_bytes_max: u32,
+    pub connect_timeout: Option<String>,
+    /// Largest CONNECT.
+    pub connect_bytes_max: Option<String>,
     /// How long gates may take to decide.
-    pub gate_timeout_secs: u64,
-    /// Bytes not yet taken by sockets, in all, beyond which no more is read. Receivers that have stopped taking do not
+    pub gate_timeout: Option<String>,
+    /// What sockets have not yet taken, in all, beyond which no more is read. Receivers that have stopped taking do not
     /// count.
-    pub unsent_bytes_max: usize,
+    pub unsent_bytes_max: Option<String>,
     /// How long a receiver may take nothing of what waits for it before it is disconnected.
-    pub send_timeout_secs: u64,
+    pub send_timeout: Option<String>,
     /// Messages of links that may wait for a shard.
-    pub link_messages_max: u32,
-    /// How often `$SYS` topics and metrics are brought up to date; 0 means never.
-    pub sys_interval_secs: u64,
+    pub link_messages_max: Option<i64>,
+    /// How often `$SYS` topics and metrics are brought up to date, or `never`.
+    pub sys_interval: Option<String>,
 }
 
 /// Section `[broker]`, checked.
@@ -78,30 +78,14 @@ pub struct Settings {
     pub rules: broker_core::Settings,
 }
 
+/// Largest size where memory is the only bound.
+const BYTES_MAX: u64 = 1 << 40;
 /// Most shards there can be.
 const SHARDS_MAX: u16 = 256;
 /// Open files that are left for the store, HTTP and logs.
 const FILES_RESERVED: u32 = 256;
 /// Assumed where the system does not tell how many files may be open.
 const FILES_ASSUMED: u32 = 1024;
-
-impl Default for RawBroker {
-    fn default() -> Self {
-        Self {
-            shards: 0,
-            connections_max: 0,
-            handshakes_max: 1000,
-            tls_handshake_timeout_secs: 10,
-            connect_timeout_secs: 10,
-            connect_bytes_max: 128 * 1024,
-            gate_timeout_secs: 5,
-            unsent_bytes_max: 32 * 1024 * 1024,
-            send_timeout_secs: 15,
-            link_messages_max: 10_000,
-            sys_interval_secs: 10,
-        }
-    }
-}
 
 impl Settings {
     /// Checks all three sections together.
@@ -122,66 +106,53 @@ impl Settings {
 impl RawBroker {
     /// Turns what was typed into what is used; pushes every mistake with its key.
     pub fn check(self, problems: &mut Vec<Problem>) -> Broker {
-        let mut section = Section {
-            name: "broker",
-            problems,
-        };
+        const MIB: u64 = 1 << 20;
+        let mut check = Check::of("broker", problems);
         let secs = Duration::from_secs;
+        let patience = secs(1)..=secs(300);
         Broker {
-            shards: match section.within("shards", self.shards, 0..=SHARDS_MAX) {
-                0 => cores(),
-                shards => shards,
-            },
-            connections_max: match self.connections_max {
-                0 => open_files_max().saturating_sub(FILES_RESERVED).max(1),
-                max => max,
-            },
-            handshakes_max: section.within("handshakes_max", self.handshakes_max, 1..=100_000),
-            tls_handshake_timeout: secs(section.within(
-                "tls_handshake_timeout_secs",
-                self.tls_handshake_timeout_secs,
-                1..=300,
-            )),
-            connect_timeout: secs(section.within("connect_timeout_secs", self.connect_timeout_secs, 1..=300)),
-            connect_bytes_max: section.within(
-                "connect_bytes_max",
-                self.connect_bytes_max,
-                1024..=1024 * 1024,
+            shards: check.number("shards", self.shards, cores(), 1..=SHARDS_MAX.into()),
+            connections_max: check.number(
+                "connections_max",
+                self.connections_max,
+                open_files_max().saturating_sub(FILES_RESERVED).max(1),
+                1..=u32::MAX.into(),
             ),
-            gate_timeout: secs(section.within("gate_timeout_secs", self.gate_timeout_secs, 1..=300)),
-            unsent_bytes_max: section.within(
+            handshakes_max: check.number("handshakes_max", self.handshakes_max, 1000, 1..=100_000),
+            tls_handshake_timeout: check.duration(
+                "tls_handshake_timeout",
+                self.tls_handshake_timeout,
+                secs(10),
+                patience.clone(),
+            ),
+            connect_timeout: check.duration(
+                "connect_timeout",
+                self.connect_timeout,
+                secs(10),
+                patience.clone(),
+            ),
+            connect_bytes_max: check.size("connect_bytes_max", self.connect_bytes_max, 128 << 10, 1024..=MIB),
+            gate_timeout: check.duration("gate_timeout", self.gate_timeout, secs(5), patience),
+            unsent_bytes_max: check.size(
                 "unsent_bytes_max",
                 self.unsent_bytes_max,
-                1024 * 1024..=usize::MAX,
+                32 << 20,
+                MIB..=BYTES_MAX,
             ),
-            send_timeout: secs(section.within("send_timeout_secs", self.send_timeout_secs, 1..=3600)),
-            link_messages_max: section.within("link_messages_max", self.link_messages_max, 1..=1_000_000),
-            sys_interval: match section.within("sys_interval_secs", self.sys_interval_secs, 0..=86_400) {
-                0 => None,
-                interval => Some(secs(interval)),
-            },
+            send_timeout: check.duration("send_timeout", self.send_timeout, secs(15), secs(1)..=secs(3600)),
+            link_messages_max: check.number(
+                "link_messages_max",
+                self.link_messages_max,
+                10_000,
+                1..=1_000_000,
+            ),
+            sys_interval: check.interval(
+                "sys_interval",
+                self.sys_interval,
+                secs(10),
+                secs(1)..=secs(86_400),
+            ),
         }
-    }
-}
-
-/// A section under check, and where its mistakes go.
-struct Section<'a> {
-    name: &'a str,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Section<'_> {
-    fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, allowed: RangeInclusive<T>) -> T {
-        if !allowed.contains(&value) {
-            let allowed = format!("{} to {}", allowed.start(), allowed.end());
-            self.problem(key, value.to_string(), allowed);
-        }
-        value
-    }
-
-    fn problem(&mut self, key: &str, found: String, allowed: impl Into<String>) {
-        self.problems
-            .push(Problem::new(format!("{}.{key}", self.name), found, allowed));
     }
 }
 

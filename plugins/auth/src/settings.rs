@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use plugin_api::Problem;
-use serde::{Deserialize, Serialize};
+use plugin_api::{Check, Problem};
+use serde::Deserialize;
 
 use crate::CertificateName;
 
-/// `[auth]` as it is typed. The default is: nobody comes in.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// `[auth]` as it is typed. What is left out has a default; with all of it left out, nobody comes in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawAuth {
     /// Users and their password hashes, one `name:hash` a line. Without it there are no passwords.
@@ -21,38 +21,21 @@ pub struct RawAuth {
     /// Who may do what. Without it nobody has rights that a file would give.
     pub acl_file: Option<PathBuf>,
     /// Which name of a client certificate counts: `common_name`, `uri`, `dns`, or `none`.
-    pub certificate_name: String,
+    pub certificate_name: Option<String>,
     /// Which name is the device's: `auto`, `client_id`, `username`, `certificate`, or `none`.
-    pub device_from: String,
+    pub device_from: Option<String>,
     /// Where clients come in without credentials: `never`, `loopback`, or `allow_anonymous_on_public_address`.
-    pub anonymous: String,
+    pub anonymous: Option<String>,
     /// Who decides what a client may do: `acl_file`, or `allow_all_on_loopback`.
-    pub authorize: String,
+    pub authorize: Option<String>,
     /// How long one gate may take for an answer, as in `5s` or `500ms`.
-    pub gate_deadline: String,
+    pub gate_deadline: Option<String>,
     /// How many passwords are hashed at once. By default half of the cores.
     pub hashing_at_once: Option<i64>,
     /// How many logins may wait for their password to be hashed; further ones are refused.
-    pub hashing_waiting_max: i64,
+    pub hashing_waiting_max: Option<i64>,
     /// How many successful logins are remembered, so that a reconnect needs no hashing.
-    pub remembered_logins_max: i64,
-}
-
-impl Default for RawAuth {
-    fn default() -> Self {
-        Self {
-            password_file: None,
-            acl_file: None,
-            certificate_name: "common_name".into(),
-            device_from: "auto".into(),
-            anonymous: "never".into(),
-            authorize: "acl_file".into(),
-            gate_deadline: "5s".into(),
-            hashing_at_once: None,
-            hashing_waiting_max: 128,
-            remembered_logins_max: 10_000,
-        }
-    }
+    pub remembered_logins_max: Option<i64>,
 }
 
 /// `[auth]` as the gates use it.
@@ -142,38 +125,55 @@ impl RawAuth {
     /// default; the result is of use only if nothing was added.
     #[must_use]
     pub fn check(self, problems: &mut Vec<Problem>) -> Auth {
-        let mut form = Form { problems };
-        if self.device_from == "certificate" && self.certificate_name == "none" {
-            form.problem(
-                "auth.device_from",
+        let mut check = Check::of("auth", problems);
+        let password_file = file(&mut check, "password_file", self.password_file);
+        let acl_file = file(&mut check, "acl_file", self.acl_file);
+        let certificate_name = check.choice(
+            "certificate_name",
+            self.certificate_name,
+            Some(CertificateName::CommonName),
+            &CERTIFICATE_NAMES,
+        );
+        let device_from = check.choice(
+            "device_from",
+            self.device_from,
+            DeviceFrom::default(),
+            &DEVICES_FROM,
+        );
+        if device_from == DeviceFrom::Certificate && certificate_name.is_none() {
+            check.problem(
+                "device_from",
                 "\"certificate\" beside auth.certificate_name = \"none\"",
                 "a name that is read",
             );
         }
         Auth {
-            password_file: form.path("auth.password_file", self.password_file),
-            acl_file: form.path("auth.acl_file", self.acl_file),
-            certificate_name: form.choice(
-                "auth.certificate_name",
-                &self.certificate_name,
-                &CERTIFICATE_NAMES,
+            password_file,
+            acl_file,
+            certificate_name,
+            device_from,
+            anonymous: check.choice("anonymous", self.anonymous, Anonymous::default(), &ANONYMOUS_FROM),
+            authorize: check.choice(
+                "authorize",
+                self.authorize,
+                Authorization::default(),
+                &AUTHORIZATIONS,
             ),
-            device_from: form.choice("auth.device_from", &self.device_from, &DEVICES_FROM),
-            anonymous: form.choice("auth.anonymous", &self.anonymous, &ANONYMOUS_FROM),
-            authorize: form.choice("auth.authorize", &self.authorize, &AUTHORIZATIONS),
-            gate_deadline: form.deadline("auth.gate_deadline", &self.gate_deadline),
+            gate_deadline: check.duration(
+                "gate_deadline",
+                self.gate_deadline,
+                Duration::from_secs(5),
+                Duration::from_millis(10)..=Duration::from_secs(60),
+            ),
             hashing: HashingLimits {
-                at_once: form.hashing_at_once("auth.hashing_at_once", self.hashing_at_once),
-                waiting_max: form.number(
-                    "auth.hashing_waiting_max",
-                    self.hashing_waiting_max,
-                    HASHING_WAITING_MAX,
-                ),
+                at_once: hashing_at_once(&mut check, self.hashing_at_once),
+                waiting_max: check.number("hashing_waiting_max", self.hashing_waiting_max, 128, 0..=100_000),
             },
-            remembered_logins_max: form.number(
-                "auth.remembered_logins_max",
+            remembered_logins_max: check.number(
+                "remembered_logins_max",
                 self.remembered_logins_max,
-                REMEMBERED_LOGINS_MAX,
+                10_000,
+                0..=10_000_000,
             ),
         }
     }
@@ -205,84 +205,15 @@ const AUTHORIZATIONS: [(&str, Authorization); 2] = [
     ("allow_all_on_loopback", Authorization::AllowAllOnLoopback),
 ];
 
-/// The section being checked: each question takes what was typed and notes what is wrong with it.
-struct Form<'a> {
-    problems: &'a mut Vec<Problem>,
+fn file(check: &mut Check<'_>, key: &str, typed: Option<PathBuf>) -> Option<PathBuf> {
+    if typed.as_deref() == Some(Path::new("")) {
+        check.problem(key, "\"\"", "the path of a file, or no such key");
+    }
+    typed
 }
 
-impl Form<'_> {
-    fn choice<T: Copy + Default>(&mut self, key: &str, found: &str, choices: &[(&str, T)]) -> T {
-        if let Some((_, chosen)) = choices.iter().find(|(word, _)| *word == found) {
-            return *chosen;
-        }
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-        self.problem(key, format!("{found:?}"), words.join(", "));
-        T::default()
-    }
-
-    fn path(&mut self, key: &str, found: Option<PathBuf>) -> Option<PathBuf> {
-        let path = found?;
-        if path == Path::new("") {
-            self.problem(key, "\"\"", "the path of a file, or no such key");
-            return None;
-        }
-        Some(path)
-    }
-
-    fn number(&mut self, key: &str, found: i64, max: usize) -> usize {
-        match usize::try_from(found) {
-            Ok(number) if number <= max => number,
-            _ => {
-                self.problem(key, found.to_string(), format!("0 to {max}"));
-                0
-            }
-        }
-    }
-
-    fn hashing_at_once(&mut self, key: &str, found: Option<i64>) -> NonZeroUsize {
-        let Some(found) = found else {
-            let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            return NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
-        };
-        match usize::try_from(found).map(NonZeroUsize::new) {
-            Ok(Some(number)) if number.get() <= HASHING_AT_ONCE_MAX => number,
-            _ => {
-                self.problem(key, found.to_string(), format!("1 to {HASHING_AT_ONCE_MAX}"));
-                NonZeroUsize::MIN
-            }
-        }
-    }
-
-    fn deadline(&mut self, key: &str, found: &str) -> Duration {
-        match duration(found) {
-            Some(deadline) if (DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline) => deadline,
-            _ => {
-                self.problem(
-                    key,
-                    format!("{found:?}"),
-                    "a time with its unit from \"10ms\" to \"60s\"",
-                );
-                DEADLINE_MAX
-            }
-        }
-    }
-
-    fn problem(&mut self, key: &str, found: impl Into<String>, allowed: impl Into<String>) {
-        self.problems.push(Problem::new(key, found, allowed));
-    }
-}
-
-const HASHING_AT_ONCE_MAX: usize = 256;
-const HASHING_WAITING_MAX: usize = 100_000;
-const REMEMBERED_LOGINS_MAX: usize = 10_000_000;
-const DEADLINE_MIN: Duration = Duration::from_millis(10);
-const DEADLINE_MAX: Duration = Duration::from_secs(60);
-
-fn duration(text: &str) -> Option<Duration> {
-    let (digits, millis_each) = match text.strip_suffix("ms") {
-        Some(digits) => (digits, 1),
-        None => (text.strip_suffix('s')?, 1000),
-    };
-    let number: u64 = digits.trim_end().parse().ok()?;
-    number.checked_mul(millis_each).map(Duration::from_millis)
+fn hashing_at_once(check: &mut Check<'_>, typed: Option<i64>) -> NonZeroUsize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let at_once = check.number("hashing_at_once", typed, cores / 2, 1..=256);
+    NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,32 +1,27 @@
 //! The `[twin]` section: what a person typed, and what the service works with.
 
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use plugin_api::Problem;
+use plugin_api::{Check, Problem};
 use serde::Deserialize;
 use store::Durability;
 use twin_model::{Limits, RetryPolicy};
-
-mod quantity;
-
-use quantity::{duration, show_duration, show_size, size};
 
 /// The section as typed. Every key may be left out; an unknown one is refused.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawTwin {
     /// How many workers share the devices among them.
-    pub partitions: Option<u16>,
+    pub partitions: Option<i64>,
     /// Memory for twins that were used lately, all partitions together.
-    pub cache: Option<String>,
+    pub cache_bytes_max: Option<String>,
     /// `fsync`, `os` or `memory`: how safe an update is before anyone is told.
     pub durability: Option<String>,
     /// Requests of one client that may be under way at a time on `$aws` topics; more are answered with 429.
-    pub in_flight_per_client: Option<usize>,
+    pub in_flight_per_client: Option<i64>,
     /// Twins that one device may ever have had, removed ones counted in.
-    pub twins_per_device: Option<usize>,
+    pub twins_per_device: Option<i64>,
     /// Bounds of documents and names.
     pub limits: Option<RawLimits>,
     /// How a delta is sent again.
@@ -37,7 +32,7 @@ pub struct RawTwin {
     pub http: Option<RawHttp>,
 }
 
-/// `[twin.limits]`: sizes with units, such as `"64KiB"`.
+/// `[twin.limits]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawLimits {
@@ -46,7 +41,7 @@ pub struct RawLimits {
     /// One section after the change.
     pub section_bytes_max: Option<String>,
     /// Levels of keys and array elements below a section.
-    pub depth_max: Option<usize>,
+    pub depth_max: Option<i64>,
     /// One key.
     pub key_bytes_max: Option<String>,
     /// One string value.
@@ -70,15 +65,15 @@ pub struct RawRetry {
     /// The wait after the first send.
     pub first: Option<String>,
     /// By what each further wait is longer than the one before.
-    pub factor: Option<u32>,
+    pub factor: Option<i64>,
     /// The longest wait.
     pub cap: Option<String>,
     /// How many sends there are, the first included, before the twin is stalled.
-    pub attempts_max: Option<u32>,
+    pub attempts_max: Option<i64>,
     /// How soon after a send a device that begins to listen again is not told twice.
     pub resubscribe_grace: Option<String>,
     /// How many sends to all devices of a partition may leave within `burst_every`.
-    pub burst_max: Option<u32>,
+    pub burst_max: Option<i64>,
     /// The window of `burst_max`.
     pub burst_every: Option<String>,
 }
@@ -88,9 +83,9 @@ pub struct RawRetry {
 #[serde(deny_unknown_fields)]
 pub struct RawChanges {
     /// How many changes are kept.
-    pub kept: Option<u64>,
+    pub kept: Option<i64>,
     /// How many watchers there may be at a time.
-    pub watchers: Option<usize>,
+    pub watchers: Option<i64>,
     /// How often a silent stream says that it is alive.
     pub heartbeat: Option<String>,
 }
@@ -100,7 +95,7 @@ pub struct RawChanges {
 #[serde(deny_unknown_fields)]
 pub struct RawHttp {
     /// How many requests may be under way at a time; more are answered with 503.
-    pub requests: Option<usize>,
+    pub requests: Option<i64>,
 }
 
 /// The section checked.
@@ -149,18 +144,19 @@ impl Default for Settings {
 }
 
 impl RawTwin {
-    /// The checked settings. Adds every problem it finds; what is wrong is replaced by its default, so that the
-    /// others are found as well.
+    /// The checked settings. Adds every problem it finds. `durability` holds if the section says nothing about it.
     #[must_use]
-    pub fn check(self, problems: &mut Vec<Problem>) -> Settings {
+    pub fn check(self, durability: Durability, problems: &mut Vec<Problem>) -> Settings {
         let default = Settings::default();
-        let mut check = Check {
-            section: "twin",
-            problems,
-        };
+        let mut check = Check::of("twin", problems);
         let partitions = check.number("partitions", self.partitions, default.partitions, 1..=64);
-        let cache_bytes_max = check.size("cache", self.cache, default.cache_bytes_max, 1 << 20..=1 << 40);
-        let durability = check.durability("durability", self.durability.as_deref());
+        let cache_bytes_max = check.size(
+            "cache_bytes_max",
+            self.cache_bytes_max,
+            default.cache_bytes_max,
+            1 << 20..=1 << 40,
+        );
+        let durability = check.choice("durability", self.durability, durability, &Durability::WORDS);
         let in_flight = check.number(
             "in_flight_per_client",
             self.in_flight_per_client,
@@ -176,10 +172,7 @@ impl RawTwin {
         let limits = self.limits.unwrap_or_default().check(problems);
         let retry = self.retry.unwrap_or_default().check(problems);
         let changes = self.changes.unwrap_or_default();
-        let mut check = Check {
-            section: "twin.changes",
-            problems,
-        };
+        let mut check = Check::of("twin.changes", problems);
         let changes_kept_max = check.number("kept", changes.kept, default.changes_kept_max, 1000..=1 << 40);
         let watchers_max = check.number("watchers", changes.watchers, default.watchers_max, 1..=100_000);
         let an_hour = Duration::from_secs(3600);
@@ -189,10 +182,7 @@ impl RawTwin {
             default.heartbeat,
             Duration::from_secs(1)..=an_hour,
         );
-        let mut check = Check {
-            section: "twin.http",
-            problems,
-        };
+        let mut check = Check::of("twin.http", problems);
         let requests = self.http.unwrap_or_default().requests;
         let requests_max = check.number("requests", requests, default.requests_max, 1..=100_000);
         Settings {
@@ -213,14 +203,11 @@ impl RawTwin {
 
 impl RawLimits {
     fn check(self, problems: &mut Vec<Problem>) -> Limits {
-        const BODY: RangeInclusive<usize> = 1024..=16 << 20;
-        const PART: RangeInclusive<usize> = 1..=1 << 20;
-        const NAME: RangeInclusive<usize> = 1..=1024;
+        const BODY: RangeInclusive<u64> = 1024..=16 << 20;
+        const PART: RangeInclusive<u64> = 1..=1 << 20;
+        const NAME: RangeInclusive<u64> = 1..=1024;
         let default = Limits::default();
-        let mut check = Check {
-            section: "twin.limits",
-            problems,
-        };
+        let mut check = Check::of("twin.limits", problems);
         let mut size = |key, typed, default, allowed| check.size(key, typed, default, allowed);
         Limits {
             request_bytes_max: size(
@@ -276,7 +263,7 @@ impl RawLimits {
                 "depth_max",
                 self.depth_max,
                 default.depth_max,
-                1..=Limits::DEPTH_CEILING,
+                1..=Limits::DEPTH_CEILING as i64,
             ),
         }
     }
@@ -287,10 +274,7 @@ impl RawRetry {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         let (instant, least) = (Duration::ZERO, Duration::from_millis(10));
         let default = RetryPolicy::default();
-        let mut check = Check {
-            section: "twin.retry",
-            problems,
-        };
+        let mut check = Check::of("twin.retry", problems);
         let first = check.duration("first", self.first, default.first, least..=DAY);
         RetryPolicy {
             first,
@@ -309,106 +293,13 @@ impl RawRetry {
     }
 }
 
-/// Compares what was typed with what is allowed, and notes what does not fit.
-struct Check<'a> {
-    section: &'static str,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Check<'_> {
-    fn number<T: PartialOrd + Display>(
-        &mut self,
-        key: &str,
-        typed: Option<T>,
-        default: T,
-        allowed: RangeInclusive<T>,
-    ) -> T {
-        match typed {
-            None => default,
-            Some(number) if allowed.contains(&number) => number,
-            Some(number) => {
-                self.problem(
-                    key,
-                    &number,
-                    format!("a number from {} to {}", allowed.start(), allowed.end()),
-                );
-                default
-            }
-        }
-    }
-
-    fn size(
-        &mut self,
-        key: &str,
-        typed: Option<String>,
-        default: usize,
-        allowed: RangeInclusive<usize>,
-    ) -> usize {
-        let Some(text) = typed else { return default };
-        match size(&text).filter(|size| allowed.contains(size)) {
-            Some(size) => size,
-            None => {
-                let (from, to) = (show_size(*allowed.start()), show_size(*allowed.end()));
-                self.problem(
-                    key,
-                    &text,
-                    format!("a size with a unit, from \"{from}\" to \"{to}\""),
-                );
-                default
-            }
-        }
-    }
-
-    fn duration(
-        &mut self,
-        key: &str,
-        typed: Option<String>,
-        default: Duration,
-        allowed: RangeInclusive<Duration>,
-    ) -> Duration {
-        let Some(text) = typed else { return default };
-        match duration(&text).filter(|duration| allowed.contains(duration)) {
-            Some(duration) => duration,
-            None => {
-                let (from, to) = (show_duration(*allowed.start()), show_duration(*allowed.end()));
-                self.problem(
-                    key,
-                    &text,
-                    format!("a time with a unit, from \"{from}\" to \"{to}\""),
-                );
-                default
-            }
-        }
-    }
-
-    fn durability(&mut self, key: &str, typed: Option<&str>) -> Durability {
-        match typed {
-            None | Some("fsync") => Durability::Fsync,
-            Some("os") => Durability::Os,
-            Some("memory") => Durability::Memory,
-            Some(other) => {
-                self.problem(key, &other, "\"fsync\", \"os\" or \"memory\"".to_owned());
-                Durability::Fsync
-            }
-        }
-    }
-
-    fn problem(&mut self, key: &str, found: &impl Display, allowed: String) {
-        self.problems.push(Problem::new(
-            format!("{}.{key}", self.section),
-            found.to_string(),
-            allowed,
-        ));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn checked(raw: RawTwin) -> (Settings, Vec<String>) {
         let mut problems = Vec::new();
-        let settings = raw.check(&mut problems);
+        let settings = raw.check(Durability::Fsync, &mut problems);
         (
             settings,
             problems.into_iter().map(|problem| problem.key).collect(),
@@ -437,7 +328,7 @@ mod tests {
     #[test]
     fn all_problems_are_told_at_once() {
         let raw: RawTwin = serde_json::from_str(
-            r#"{"partitions": 0, "cache": "64", "durability": "maybe",
+            r#"{"partitions": 0, "cache_bytes_max": "64", "durability": "maybe",
                 "limits": {"depth_max": 1000, "key_bytes_max": "0B"},
                 "retry": {"first": "soon", "cap": "1s"}, "changes": {"heartbeat": "10ms"}, "http": {"requests": 0}}"#,
         )
@@ -447,7 +338,7 @@ mod tests {
             problems,
             [
                 "twin.partitions",
-                "twin.cache",
+                "twin.cache_bytes_max",
                 "twin.durability",
                 "twin.limits.key_bytes_max",
                 "twin.limits.depth_max",

@@ -2,29 +2,25 @@
 
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
 
-use plugin_api::Problem;
-use serde::{Deserialize, Serialize};
-
-use super::Section;
+use plugin_api::{Check, Problem};
+use serde::Deserialize;
 
 /// One `[[listener]]` as typed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawListener {
     /// Its name, for logs.
     pub name: String,
     /// Address and port, as in `127.0.0.1:1883`; port 0 takes any free one.
     pub bind: String,
-    /// Connections at a time at this listener; 0 means no limit besides that of the broker.
-    #[serde(default)]
-    pub connections_max: u32,
+    /// Connections at a time at this listener. By default there is no limit besides that of the broker.
+    pub connections_max: Option<i64>,
     /// TLS, if it is to be spoken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RawTls>,
 }
 
 /// `[listener.tls]` as typed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawTls {
     /// PEM file with the certificate and those that vouch for it.
@@ -32,16 +28,13 @@ pub struct RawTls {
     /// PEM file with the certificate's private key.
     pub key: PathBuf,
     /// PEM file with the authorities of client certificates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
-    /// Whether clients have to show a certificate.
-    #[serde(default)]
-    pub client_certificate: ClientCertificate,
+    /// Whether clients have to show a certificate: `none`, `optional` or `required`.
+    pub client_certificate: Option<String>,
 }
 
 /// Whether clients have to show a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientCertificate {
     /// They are not asked for one.
     #[default]
@@ -84,36 +77,34 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
     let mut checked = Vec::new();
     for (place, raw) in listeners.into_iter().enumerate() {
         let path = format!("listener[{place}]");
-        let mut section = Section {
-            name: &path,
-            problems,
-        };
+        let mut check = Check::of(&path, problems);
         if raw.name.is_empty() {
-            section.problem("name", "nothing".into(), "a name, for example \"mqtt\"");
+            check.problem("name", "nothing", "a name, for example \"mqtt\"");
         }
         if !names.insert(raw.name.clone()) {
-            section.problem(
+            check.problem(
                 "name",
                 format!("\"{}\" again", raw.name),
                 "a name that no other listener has",
             );
         }
-        let Some(bind) = raw.check_bind(&mut section) else {
+        let connections_max = check.number(
+            "connections_max",
+            raw.connections_max,
+            u32::MAX,
+            1..=u32::MAX.into(),
+        );
+        let tls = raw.tls.map(|tls| tls.check(&mut check));
+        let Some(bind) = check.address("bind", &raw.bind) else {
             continue;
         };
         if bind.port() != 0 && !addresses.insert(bind) {
-            section.problem(
+            check.problem(
                 "bind",
                 format!("\"{bind}\" again"),
                 "an address that no other listener has",
             );
         }
-        let connections_max = if raw.connections_max == 0 {
-            u32::MAX
-        } else {
-            raw.connections_max
-        };
-        let tls = raw.tls.map(|tls| tls.check(&mut section));
         checked.push(Listener {
             name: raw.name,
             bind,
@@ -124,55 +115,43 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
     checked
 }
 
-impl RawListener {
-    fn check_bind(&self, section: &mut Section<'_>) -> Option<SocketAddr> {
-        let bind = self.bind.parse().ok();
-        if bind.is_none() {
-            let allowed = "an IP address and a port, for example \"127.0.0.1:1883\" or \"[::]:8883\"";
-            section.problem("bind", format!("\"{}\"", self.bind), allowed);
-        }
-        bind
-    }
-}
+const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 3] = [
+    ("none", ClientCertificate::None),
+    ("optional", ClientCertificate::Optional),
+    ("required", ClientCertificate::Required),
+];
 
 impl RawTls {
-    /// Checks the TLS settings of a listener that belongs to another section, such as HTTP's.
-    pub fn check_in(self, section: &str, problems: &mut Vec<Problem>) -> Tls {
-        self.check(&mut Section {
-            name: section,
-            problems,
-        })
-    }
-
-    fn check(self, section: &mut Section<'_>) -> Tls {
-        match (self.client_certificate, &self.client_ca) {
-            (ClientCertificate::None, Some(_)) => section.problem(
+    /// Checks the TLS settings of a listener, MQTT or not.
+    pub fn check(self, check: &mut Check<'_>) -> Tls {
+        let client_certificate = check.choice(
+            "tls.client_certificate",
+            self.client_certificate,
+            ClientCertificate::default(),
+            &CLIENT_CERTIFICATES,
+        );
+        match (client_certificate, &self.client_ca) {
+            (ClientCertificate::None, Some(_)) => check.problem(
                 "tls.client_certificate",
-                "\"none\" together with tls.client_ca".into(),
+                "\"none\" together with tls.client_ca",
                 "\"required\" or \"optional\", or no tls.client_ca",
             ),
-            (ClientCertificate::Optional | ClientCertificate::Required, None) => section.problem(
+            (ClientCertificate::Optional | ClientCertificate::Required, None) => check.problem(
                 "tls.client_ca",
-                "nothing, though client certificates are asked for".into(),
+                "nothing, though client certificates are asked for",
                 "the PEM file with the authorities of client certificates",
             ),
             _ => {}
         }
         for (key, file) in [("tls.certificate", &self.certificate), ("tls.key", &self.key)] {
             if file.as_os_str().is_empty() {
-                section.problem(key, "nothing".into(), "the path of a PEM file");
+                check.problem(key, "nothing", "the path of a PEM file");
             }
         }
-        let Self {
-            certificate,
-            key,
-            client_ca,
-            client_certificate,
-        } = self;
         Tls {
-            certificate,
-            key,
-            client_ca,
+            certificate: self.certificate,
+            key: self.key,
+            client_ca: self.client_ca,
             client_certificate,
         }
     }

@@ -3,159 +3,224 @@
 use std::time::Duration;
 
 use mqtt_wire::QoS;
-use plugin_api::Problem;
-use serde::{Deserialize, Serialize};
+use plugin_api::{Check, Problem};
+use serde::Deserialize;
 
-use super::Section;
+use super::BYTES_MAX;
 
 /// Section `[mqtt]` as typed. Defaults and their reasons stand at [`broker_core::Settings`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawMqtt {
-    /// Largest packet taken from a client, in bytes.
-    pub packet_bytes_max: u32,
+    /// Largest packet taken from a client.
+    pub packet_bytes_max: Option<String>,
     /// Largest quality of service granted and accepted.
-    pub qos_max: u8,
+    pub qos_max: Option<i64>,
     /// Whether messages may be retained.
-    pub retain_available: bool,
+    pub retain_available: Option<bool>,
     /// Unacknowledged QoS 1 and 2 messages towards one client.
-    pub inflight_max: u16,
+    pub inflight_max: Option<i64>,
     /// Unacknowledged QoS 1 and 2 messages from one client.
-    pub receive_maximum: u16,
+    pub receive_maximum: Option<i64>,
     /// Messages that wait for one session.
-    pub queue_messages_max: u64,
+    pub queue_messages_max: Option<i64>,
     /// Bytes that wait for one session.
-    pub queue_bytes_max: u64,
+    pub queue_bytes_max: Option<String>,
     /// Bytes of a session's waiting messages that are kept in memory.
-    pub queue_memory_bytes: u64,
+    pub queue_memory_bytes: Option<String>,
     /// Unsent bytes for one connection beyond which QoS 0 messages to it are dropped.
-    pub unsent_bytes_max: usize,
+    pub unsent_bytes_max: Option<String>,
     /// How long a session outlives its connection at most.
-    pub session_expiry_max_secs: u64,
+    pub session_expiry_max: Option<String>,
     /// After a start no stored deadline is due before this.
-    pub recovery_grace_secs: u64,
-    /// Longest keep alive granted to MQTT 5 clients; 0 grants any.
-    pub keep_alive_max_secs: u16,
+    pub recovery_grace: Option<String>,
+    /// Longest keep alive granted to MQTT 5 clients, a fraction of a second dropped. By default any is granted.
+    pub keep_alive_max: Option<String>,
     /// Levels of a topic name or filter.
-    pub topic_levels_max: usize,
+    pub topic_levels_max: Option<i64>,
     /// Bytes of a topic name or filter.
-    pub topic_bytes_max: usize,
+    pub topic_bytes_max: Option<String>,
     /// Bytes of a client id.
-    pub client_id_bytes_max: usize,
+    pub client_id_bytes_max: Option<String>,
     /// Topic aliases a client may use.
-    pub topic_alias_max: u16,
+    pub topic_alias_max: Option<i64>,
     /// Subscriptions of one session.
-    pub subscriptions_max: usize,
+    pub subscriptions_max: Option<i64>,
     /// Filters in one SUBSCRIBE.
-    pub filters_per_subscribe_max: usize,
+    pub filters_per_subscribe_max: Option<i64>,
     /// Bytes of user properties in one message.
-    pub property_bytes_max: usize,
+    pub property_bytes_max: Option<String>,
     /// Bytes of a retained message.
-    pub retained_bytes_max: usize,
+    pub retained_bytes_max: Option<String>,
     /// Retained messages of the whole broker.
-    pub retained_messages_max: usize,
+    pub retained_messages_max: Option<i64>,
     /// Verdicts remembered for one connection.
-    pub verdicts_max: usize,
+    pub verdicts_max: Option<i64>,
     /// How long a link may take to answer for a message it is responsible for.
-    pub link_deadline_secs: u64,
+    pub link_deadline: Option<String>,
     /// Bytes handed to one link and not answered, beyond which publishers to it are read no further.
-    pub link_bytes_max: usize,
+    pub link_bytes_max: Option<String>,
     /// Bytes handed to the store and not answered, beyond which durable publishers are read no further.
-    pub store_bytes_max: usize,
+    pub store_bytes_max: Option<String>,
 }
 
-impl Default for RawMqtt {
-    fn default() -> Self {
-        let rules = broker_core::Settings::default();
-        Self {
-            packet_bytes_max: rules.packet_bytes_max,
-            qos_max: rules.qos_max as u8,
-            retain_available: rules.retain_available,
-            inflight_max: rules.inflight_max,
-            receive_maximum: rules.receive_maximum,
-            queue_messages_max: rules.queue_messages_max,
-            queue_bytes_max: rules.queue_bytes_max,
-            queue_memory_bytes: rules.queue_memory_bytes,
-            unsent_bytes_max: rules.unsent_bytes_max,
-            session_expiry_max_secs: rules.session_expiry_max.as_secs(),
-            recovery_grace_secs: rules.recovery_grace.as_secs(),
-            keep_alive_max_secs: rules.keep_alive_max_secs,
-            topic_levels_max: rules.topic_levels_max,
-            topic_bytes_max: rules.topic_bytes_max,
-            client_id_bytes_max: rules.client_id_bytes_max,
-            topic_alias_max: rules.topic_alias_max,
-            subscriptions_max: rules.subscriptions_max,
-            filters_per_subscribe_max: rules.filters_per_subscribe_max,
-            property_bytes_max: rules.property_bytes_max,
-            retained_bytes_max: rules.retained_bytes_max,
-            retained_messages_max: rules.retained_messages_max,
-            verdicts_max: rules.verdicts_max,
-            link_deadline_secs: rules.link_deadline.as_secs(),
-            link_bytes_max: rules.link_bytes_max,
-            store_bytes_max: rules.store_bytes_max,
-        }
-    }
-}
-
-const FIELD_BYTES_MAX: usize = 65_535;
-const KIB: usize = 1024;
-const PACKET_BYTES_MAX: u32 = 268_435_460;
-const YEARS_SECS: u64 = 100 * 365 * 24 * 3600;
+const FIELD_MAX: i64 = 65_535;
+const FIELD_BYTES_MAX: u64 = 65_535;
+const PACKET_BYTES_MAX: u64 = 268_435_460;
+const KIB: u64 = 1024;
+/// Largest count where memory is the only bound.
+const COUNT_MAX: i64 = 1_000_000_000_000;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A hundred years: MQTT counts in seconds, and in 32 bits.
+const EXPIRY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl RawMqtt {
     /// Turns what was typed into what is used; pushes every mistake with its key.
     pub fn check(self, problems: &mut Vec<Problem>) -> broker_core::Settings {
-        let mut section = Section {
-            name: "mqtt",
-            problems,
-        };
-        let s = &mut section;
+        let rules = broker_core::Settings::default();
+        let mut check = Check::of("mqtt", problems);
+        let (instant, secs) = (Duration::ZERO, Duration::from_secs);
         broker_core::Settings {
-            packet_bytes_max: s.within("packet_bytes_max", self.packet_bytes_max, 1024..=PACKET_BYTES_MAX),
-            qos_max: QoS::try_from(s.within("qos_max", self.qos_max, 0..=2)).unwrap_or_default(),
-            retain_available: self.retain_available,
-            inflight_max: s.within("inflight_max", self.inflight_max, 1..=u16::MAX),
-            receive_maximum: s.within("receive_maximum", self.receive_maximum, 1..=u16::MAX),
-            queue_messages_max: s.within("queue_messages_max", self.queue_messages_max, 1..=u64::MAX),
-            queue_bytes_max: s.within("queue_bytes_max", self.queue_bytes_max, 1024..=u64::MAX),
-            queue_memory_bytes: s.within("queue_memory_bytes", self.queue_memory_bytes, 1024..=u64::MAX),
-            unsent_bytes_max: s.within("unsent_bytes_max", self.unsent_bytes_max, 128 * KIB..=usize::MAX),
-            session_expiry_max: Duration::from_secs(s.within(
-                "session_expiry_max_secs",
-                self.session_expiry_max_secs,
-                0..=YEARS_SECS,
-            )),
-            recovery_grace: Duration::from_secs(s.within(
-                "recovery_grace_secs",
-                self.recovery_grace_secs,
-                0..=86_400,
-            )),
-            keep_alive_max_secs: self.keep_alive_max_secs,
-            topic_levels_max: s.within("topic_levels_max", self.topic_levels_max, 1..=FIELD_BYTES_MAX),
-            topic_bytes_max: s.within("topic_bytes_max", self.topic_bytes_max, 1..=FIELD_BYTES_MAX),
-            client_id_bytes_max: s.within(
+            packet_bytes_max: check.size(
+                "packet_bytes_max",
+                self.packet_bytes_max,
+                rules.packet_bytes_max,
+                KIB..=PACKET_BYTES_MAX,
+            ),
+            qos_max: QoS::try_from(check.number("qos_max", self.qos_max, rules.qos_max as u8, 0..=2))
+                .unwrap_or(rules.qos_max),
+            retain_available: self.retain_available.unwrap_or(rules.retain_available),
+            inflight_max: check.number(
+                "inflight_max",
+                self.inflight_max,
+                rules.inflight_max,
+                1..=FIELD_MAX,
+            ),
+            receive_maximum: check.number(
+                "receive_maximum",
+                self.receive_maximum,
+                rules.receive_maximum,
+                1..=FIELD_MAX,
+            ),
+            queue_messages_max: check.number(
+                "queue_messages_max",
+                self.queue_messages_max,
+                rules.queue_messages_max,
+                1..=COUNT_MAX,
+            ),
+            queue_bytes_max: check.size(
+                "queue_bytes_max",
+                self.queue_bytes_max,
+                rules.queue_bytes_max,
+                KIB..=BYTES_MAX,
+            ),
+            queue_memory_bytes: check.size(
+                "queue_memory_bytes",
+                self.queue_memory_bytes,
+                rules.queue_memory_bytes,
+                KIB..=BYTES_MAX,
+            ),
+            unsent_bytes_max: check.size(
+                "unsent_bytes_max",
+                self.unsent_bytes_max,
+                rules.unsent_bytes_max,
+                128 * KIB..=BYTES_MAX,
+            ),
+            session_expiry_max: check.duration(
+                "session_expiry_max",
+                self.session_expiry_max,
+                rules.session_expiry_max,
+                instant..=EXPIRY_MAX,
+            ),
+            recovery_grace: check.duration(
+                "recovery_grace",
+                self.recovery_grace,
+                rules.recovery_grace,
+                instant..=DAY,
+            ),
+            keep_alive_max_secs: self.keep_alive_max.map_or(rules.keep_alive_max_secs, |longest| {
+                let longest =
+                    check.duration("keep_alive_max", Some(longest), secs(1), secs(1)..=secs(65_535));
+                u16::try_from(longest.as_secs()).unwrap_or(u16::MAX)
+            }),
+            topic_levels_max: check.number(
+                "topic_levels_max",
+                self.topic_levels_max,
+                rules.topic_levels_max,
+                1..=FIELD_MAX,
+            ),
+            topic_bytes_max: check.size(
+                "topic_bytes_max",
+                self.topic_bytes_max,
+                rules.topic_bytes_max,
+                1..=FIELD_BYTES_MAX,
+            ),
+            client_id_bytes_max: check.size(
                 "client_id_bytes_max",
                 self.client_id_bytes_max,
+                rules.client_id_bytes_max,
                 23..=FIELD_BYTES_MAX,
             ),
-            topic_alias_max: self.topic_alias_max,
-            subscriptions_max: s.within("subscriptions_max", self.subscriptions_max, 1..=usize::MAX),
-            filters_per_subscribe_max: s.within(
+            topic_alias_max: check.number(
+                "topic_alias_max",
+                self.topic_alias_max,
+                rules.topic_alias_max,
+                0..=FIELD_MAX,
+            ),
+            subscriptions_max: check.number(
+                "subscriptions_max",
+                self.subscriptions_max,
+                rules.subscriptions_max,
+                1..=COUNT_MAX,
+            ),
+            filters_per_subscribe_max: check.number(
                 "filters_per_subscribe_max",
                 self.filters_per_subscribe_max,
-                1..=usize::MAX,
+                rules.filters_per_subscribe_max,
+                1..=COUNT_MAX,
             ),
-            property_bytes_max: self.property_bytes_max,
-            retained_bytes_max: self.retained_bytes_max,
-            retained_messages_max: self.retained_messages_max,
-            verdicts_max: s.within("verdicts_max", self.verdicts_max, 1..=FIELD_BYTES_MAX),
-            link_deadline: Duration::from_secs(s.within(
-                "link_deadline_secs",
-                self.link_deadline_secs,
-                1..=3600,
-            )),
-            link_bytes_max: s.within("link_bytes_max", self.link_bytes_max, 64 * KIB..=usize::MAX),
-            store_bytes_max: s.within("store_bytes_max", self.store_bytes_max, 64 * KIB..=usize::MAX),
+            property_bytes_max: check.size(
+                "property_bytes_max",
+                self.property_bytes_max,
+                rules.property_bytes_max,
+                0..=BYTES_MAX,
+            ),
+            retained_bytes_max: check.size(
+                "retained_bytes_max",
+                self.retained_bytes_max,
+                rules.retained_bytes_max,
+                0..=BYTES_MAX,
+            ),
+            retained_messages_max: check.number(
+                "retained_messages_max",
+                self.retained_messages_max,
+                rules.retained_messages_max,
+                0..=COUNT_MAX,
+            ),
+            verdicts_max: check.number(
+                "verdicts_max",
+                self.verdicts_max,
+                rules.verdicts_max,
+                1..=FIELD_MAX,
+            ),
+            link_deadline: check.duration(
+                "link_deadline",
+                self.link_deadline,
+                rules.link_deadline,
+                secs(1)..=secs(3600),
+            ),
+            link_bytes_max: check.size(
+                "link_bytes_max",
+                self.link_bytes_max,
+                rules.link_bytes_max,
+                64 * KIB..=BYTES_MAX,
+            ),
+            store_bytes_max: check.size(
+                "store_bytes_max",
+                self.store_bytes_max,
+                rules.store_bytes_max,
+                64 * KIB..=BYTES_MAX,
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@ fn listener(name: &str, bind: &str) -> RawListener {
     RawListener {
         name: name.into(),
         bind: bind.into(),
-        connections_max: 0,
+        connections_max: None,
         tls: None,
     }
 }
@@ -26,13 +26,14 @@ fn what_ships_is_without_problems() {
 fn all_problems_are_told_at_once_with_their_keys() {
     let mut problems = Vec::new();
     let broker = RawBroker {
-        shards: 999,
-        gate_timeout_secs: 0,
+        shards: Some(999),
+        gate_timeout: Some("0s".into()),
         ..RawBroker::default()
     };
     let mqtt = RawMqtt {
-        qos_max: 3,
-        receive_maximum: 0,
+        qos_max: Some(3),
+        receive_maximum: Some(0),
+        keep_alive_max: Some("1d".into()),
         ..RawMqtt::default()
     };
     let mut with_tls = listener("mqtt", "localhost:1883");
@@ -40,7 +41,7 @@ fn all_problems_are_told_at_once_with_their_keys() {
         certificate: "server.pem".into(),
         key: "server.key".into(),
         client_ca: None,
-        client_certificate: ClientCertificate::Required,
+        client_certificate: Some("required".into()),
     });
     let mut other = with_tls.clone();
     other.bind = "[::1]:8883".into();
@@ -50,12 +51,14 @@ fn all_problems_are_told_at_once_with_their_keys() {
         keys,
         [
             "broker.shards",
-            "broker.gate_timeout_secs",
+            "broker.gate_timeout",
+            "listener[0].tls.client_ca",
             "listener[0].bind",
             "listener[1].name",
             "listener[1].tls.client_ca",
             "mqtt.qos_max",
             "mqtt.receive_maximum",
+            "mqtt.keep_alive_max",
         ]
     );
 }
@@ -68,4 +71,18 @@ fn two_listeners_cannot_share_an_address_unless_any_port_will_do() {
     assert_eq!(problems, []);
     listener::check(twice("127.0.0.1:1883"), &mut problems);
     assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn the_protocols_seconds_come_from_any_unit() {
+    let mut problems = Vec::new();
+    let mqtt = RawMqtt {
+        keep_alive_max: Some("5min".into()),
+        session_expiry_max: Some("36500d".into()),
+        ..RawMqtt::default()
+    };
+    let rules = mqtt.check(&mut problems);
+    assert_eq!(problems, []);
+    assert_eq!(rules.keep_alive_max_secs, 300);
+    assert!(u32::try_from(rules.session_expiry_max.as_secs()).is_ok());
 }

@@ -102,7 +102,7 @@ fn an_oversized_connect_is_left_without_connack_before_it_is_whole() {
 #[test]
 fn a_connection_that_says_nothing_is_closed_in_time() {
     let mut plan = Plan::default();
-    plan.broker.connect_timeout_secs = 1;
+    plan.broker.connect_timeout = Some("1s".into());
     let house = plan.open();
     let mut client = Client::dial(house.address());
     assert_eq!(client.hear(), Heard::Closed);
@@ -174,7 +174,7 @@ fn enhanced_authentication_is_left_without_connack_with_its_code() {
 #[test]
 fn there_is_room_again_when_a_connection_has_gone() {
     let house = Plan {
-        connections_max: 2,
+        connections_max: Some(2),
         ..Plan::default()
     }
     .open();

@@ -18,8 +18,8 @@ fn sleeper(house: &House) -> Client {
 fn a_receiver_that_does_not_read_disturbs_nobody() {
     let mut plan = Plan::default();
     // Less than what the sleeper leaves unread, so that it would hold everybody up if it counted.
-    plan.broker.unsent_bytes_max = 1024 * 1024;
-    plan.mqtt.unsent_bytes_max = 2 * 1024 * 1024;
+    plan.broker.unsent_bytes_max = Some("1MiB".into());
+    plan.mqtt.unsent_bytes_max = Some("2MiB".into());
     let house = plan.open();
     let _sleeper = sleeper(&house);
     let mut reader = Client::named(house.address(), Version::V5, "reader");
@@ -40,7 +40,7 @@ fn a_receiver_that_does_not_read_disturbs_nobody() {
 #[test]
 fn a_receiver_that_takes_nothing_for_too_long_is_disconnected() {
     let mut plan = Plan::default();
-    plan.broker.send_timeout_secs = 1;
+    plan.broker.send_timeout = Some("1s".into());
     let house = plan.open();
     let mut sleeper = sleeper(&house);
     let mut flood = Client::named(house.address(), Version::V5, "flood");

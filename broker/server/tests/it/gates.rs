@@ -79,7 +79,7 @@ fn a_gate_that_takes_too_long_denies() {
         },
         ..Plan::default()
     };
-    plan.broker.gate_timeout_secs = 1;
+    plan.broker.gate_timeout = Some("1s".into());
     let house = plan.open();
     let mut lamp = Client::named(house.address(), Version::V5, "lamp");
     let mut other = Client::named(house.address(), Version::V5, "other");

@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) mqtt: RawMqtt,
     pub(crate) tls: Option<RawTls>,
     pub(crate) bind: String,
-    pub(crate) connections_max: u32,
+    pub(crate) connections_max: Option<i64>,
     pub(crate) gate: Gate,
     pub(crate) journal: MemoryJournal,
 }
@@ -49,14 +49,14 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             broker: RawBroker {
-                shards: 1,
-                sys_interval_secs: 0,
+                shards: Some(1),
+                sys_interval: Some("never".into()),
                 ..RawBroker::default()
             },
             mqtt: RawMqtt::default(),
             tls: None,
             bind: "127.0.0.1:0".into(),
-            connections_max: 0,
+            connections_max: None,
             gate: Gate::default(),
             journal: MemoryJournal::start().unwrap(),
         }
@@ -91,9 +91,9 @@ impl House {
 }
 
 impl Plan {
-    pub(crate) fn shards(shards: u16) -> Self {
+    pub(crate) fn shards(shards: i64) -> Self {
         let mut plan = Self::default();
-        plan.broker.shards = shards;
+        plan.broker.shards = Some(shards);
         plan
     }
 

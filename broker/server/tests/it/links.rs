@@ -180,7 +180,7 @@ fn a_link_publishes_in_order_to_whom_it_wants() {
 fn a_link_that_publishes_too_fast_waits() {
     let (ear, _events) = ear();
     let mut plan = Plan::default();
-    plan.broker.link_messages_max = 10;
+    plan.broker.link_messages_max = Some(10);
     let (house, door) = plan.with_link(spec("fast"), ear);
     let mut lamp = Client::named(house.address(), Version::V5, "lamp");
     lamp.subscribe("t", QoS::AtMostOnce);
@@ -210,7 +210,7 @@ fn what_is_no_topic_is_not_published_for_a_link_either() {
 #[test]
 fn sys_topics_tell_how_things_stand() {
     let mut plan = Plan::shards(2);
-    plan.broker.sys_interval_secs = 1;
+    plan.broker.sys_interval = Some("1s".into());
     let house = plan.open();
     let mut panel = Client::named(house.address(), Version::V5, "panel");
     panel.subscribe("$SYS/broker/clients/connected", QoS::AtMostOnce);

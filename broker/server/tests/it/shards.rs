@@ -49,7 +49,7 @@ fn messages_to_another_shard_keep_their_order() {
 #[test]
 fn a_flood_to_another_shard_loses_nothing() {
     let mut plan = Plan::shards(2);
-    plan.mqtt.unsent_bytes_max = 1024 * 1024 * 1024;
+    plan.mqtt.unsent_bytes_max = Some("1GiB".into());
     let house = plan.open();
     let mut receivers: Vec<_> = (0..4)
         .map(|number| {

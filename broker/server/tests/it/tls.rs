@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpStream, path::PathBuf, sync::Arc};
 
-use broker::settings::{ClientCertificate, RawTls};
+use broker::settings::RawTls;
 use mqtt_wire::{Packet, QoS, ReasonCode, Version};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
@@ -55,17 +55,17 @@ impl Authority {
         path
     }
 
-    fn tls(&self, client_certificate: ClientCertificate) -> RawTls {
+    fn tls(&self, client_certificate: &str) -> RawTls {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, "broker");
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let asked = client_certificate != ClientCertificate::None;
+        let asked = client_certificate != "none";
         RawTls {
             certificate: self.file("server.pem", &certificate.pem()),
             key: self.file("server.key", &key.serialize_pem()),
             client_ca: asked.then(|| self.file("ca.pem", &self.issuer.pem())),
-            client_certificate,
+            client_certificate: Some(client_certificate.into()),
         }
     }
 
@@ -92,7 +92,7 @@ impl Authority {
 fn messages_pass_through_tls_and_large_ones_too() {
     let authority = Authority::new();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::None)),
+        tls: Some(authority.tls("none")),
         ..Plan::shards(2)
     }
     .open();
@@ -122,7 +122,7 @@ fn messages_pass_through_tls_and_large_ones_too() {
 fn a_client_need_not_wait_for_connack_over_tls_either() {
     let authority = Authority::new();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::None)),
+        tls: Some(authority.tls("none")),
         ..Plan::shards(2)
     }
     .open();
@@ -154,7 +154,7 @@ fn a_client_need_not_wait_for_connack_over_tls_either() {
 fn the_last_word_is_heard_over_tls() {
     let authority = Authority::new();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::None)),
+        tls: Some(authority.tls("none")),
         ..Plan::default()
     }
     .open();
@@ -178,7 +178,7 @@ fn the_gates_see_the_certificate_that_a_client_has_shown() {
     let gate = Gate::default();
     let logins = gate.logins.clone();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::Required)),
+        tls: Some(authority.tls("required")),
         gate,
         ..Plan::default()
     }
@@ -199,7 +199,7 @@ fn where_a_certificate_is_required_nobody_gets_in_without_one() {
     let gate = Gate::default();
     let logins = gate.logins.clone();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::Required)),
+        tls: Some(authority.tls("required")),
         gate,
         ..Plan::default()
     }
@@ -222,7 +222,7 @@ fn where_a_certificate_is_required_nobody_gets_in_without_one() {
 fn where_a_certificate_is_optional_one_gets_in_without() {
     let authority = Authority::new();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::Optional)),
+        tls: Some(authority.tls("optional")),
         ..Plan::default()
     }
     .open();
@@ -237,7 +237,7 @@ fn where_a_certificate_is_optional_one_gets_in_without() {
 fn a_peer_that_does_not_speak_tls_harms_nobody() {
     let authority = Authority::new();
     let house = Plan {
-        tls: Some(authority.tls(ClientCertificate::None)),
+        tls: Some(authority.tls("none")),
         ..Plan::default()
     }
     .open();
@@ -253,7 +253,7 @@ fn a_peer_that_does_not_speak_tls_harms_nobody() {
 #[test]
 fn files_that_do_not_fit_are_named_with_their_key() {
     let authority = Authority::new();
-    let right = authority.tls(ClientCertificate::Required);
+    let right = authority.tls("required");
     let other = KeyPair::generate().unwrap().serialize_pem();
     let wrong: [(&str, &str, RawTls); 4] = [
         (

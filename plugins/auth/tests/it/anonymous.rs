@@ -28,7 +28,7 @@ async fn by_default_nobody_comes_in_without_credentials() {
 #[tokio::test]
 async fn loopback_means_both_ends() {
     let gates = House::closed()
-        .with(|auth| auth.anonymous = "loopback".into())
+        .with(|auth| auth.anonymous = Some("loopback".into()))
         .gates();
     let mut through_a_public_listener = from_here();
     through_a_public_listener.loopback = false;
@@ -54,7 +54,7 @@ async fn loopback_means_both_ends() {
 #[tokio::test]
 async fn even_with_the_frightening_setting_http_stays_on_this_machine() {
     let gates = House::closed()
-        .with(|auth| auth.anonymous = "allow_anonymous_on_public_address".into())
+        .with(|auth| auth.anonymous = Some("allow_anonymous_on_public_address".into()))
         .gates();
     assert!(who(&gates, http(from_afar())).await.is_err());
     assert!(who(&gates, http(from_here())).await.is_ok());
@@ -65,7 +65,7 @@ async fn even_with_the_frightening_setting_http_stays_on_this_machine() {
 #[tokio::test]
 async fn credentials_that_nothing_can_check_do_not_come_in_as_anonymous() {
     let gates = House::closed()
-        .with(|auth| auth.anonymous = "loopback".into())
+        .with(|auth| auth.anonymous = Some("loopback".into()))
         .gates();
     let mut with_both = from_here();
     with_both.username = Some("ada".into());
@@ -85,7 +85,7 @@ async fn credentials_that_nothing_can_check_do_not_come_in_as_anonymous() {
 async fn the_telemetry_of_an_sdk_is_no_user_name_unless_a_password_comes_with_it() {
     let house = House::closed()
         .with_users(&["ada"])
-        .with(|auth| auth.anonymous = "loopback".into());
+        .with(|auth| auth.anonymous = Some("loopback".into()));
     let gates = house.gates();
     let mut login = from_here();
     login.username = Some("?SDK=PythonV2&Version=1.2".into());
@@ -100,8 +100,8 @@ async fn the_telemetry_of_an_sdk_is_no_user_name_unless_a_password_comes_with_it
 #[tokio::test]
 async fn allowing_all_on_loopback_allows_nothing_to_others() {
     let house = House::closed().with_users(&["ada"]).with(|auth| {
-        auth.anonymous = "allow_anonymous_on_public_address".into();
-        auth.authorize = "allow_all_on_loopback".into();
+        auth.anonymous = Some("allow_anonymous_on_public_address".into());
+        auth.authorize = Some("allow_all_on_loopback".into());
     });
     let gates = house.gates();
     let everything = || {
@@ -131,8 +131,8 @@ async fn allowing_all_on_loopback_allows_nothing_to_others() {
 #[tokio::test]
 async fn a_rule_that_denies_counts_on_loopback_too() {
     let house = House::closed().with_rules("topic deny secret/#\n").with(|auth| {
-        auth.anonymous = "loopback".into();
-        auth.authorize = "allow_all_on_loopback".into();
+        auth.anonymous = Some("loopback".into());
+        auth.authorize = Some("allow_all_on_loopback".into());
     });
     let gates = house.gates();
     let principal = who(&gates, from_here()).await.unwrap();

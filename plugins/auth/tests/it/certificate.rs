@@ -37,7 +37,7 @@ fn dns(text: &str) -> SanType {
 #[tokio::test]
 async fn a_certificate_that_does_not_say_who_it_is_for_is_refused() {
     let gates = House::closed()
-        .with(|auth| auth.anonymous = "allow_anonymous_on_public_address".into())
+        .with(|auth| auth.anonymous = Some("allow_anonymous_on_public_address".into()))
         .gates();
     for der in [
         certificate(&[], vec![dns("lamp.example")]),
@@ -79,14 +79,14 @@ async fn the_configured_name_counts_and_no_other() {
         ("dns", "lamp-7.example"),
     ] {
         let gates = House::closed()
-            .with(|auth| auth.certificate_name = kind.into())
+            .with(|auth| auth.certificate_name = Some(kind.into()))
             .gates();
         let principal = who(&gates, presenting(der.clone())).await.unwrap();
         assert_eq!(&*principal.name, name);
         assert_eq!(principal.device.as_deref(), Some(name));
     }
     let gates = House::closed()
-        .with(|auth| auth.certificate_name = "none".into())
+        .with(|auth| auth.certificate_name = Some("none".into()))
         .gates();
     assert_eq!(
         who(&gates, presenting(der)).await.unwrap_err(),
@@ -97,7 +97,7 @@ async fn the_configured_name_counts_and_no_other() {
 #[tokio::test]
 async fn several_names_of_the_configured_kind_are_refused() {
     let gates = House::closed()
-        .with(|auth| auth.certificate_name = "dns".into())
+        .with(|auth| auth.certificate_name = Some("dns".into()))
         .gates();
     let der = certificate(&["lamp-7"], vec![dns("lamp-7.example"), dns("admin.example")]);
     let why = who(&gates, presenting(der)).await.unwrap_err();

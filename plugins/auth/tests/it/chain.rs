@@ -202,7 +202,7 @@ async fn the_gates_of_the_house_are_asked_before_the_rules_of_a_file() {
     ] {
         let house = House::closed()
             .with_rules(rules)
-            .with(|auth| auth.authorize = "allow_all_on_loopback".into());
+            .with(|auth| auth.authorize = Some("allow_all_on_loopback".into()));
         let gates = house.gates_after(vec![Arc::new(gate)]).unwrap();
         let mut ada = principal("ada", "c1");
         ada.loopback = true;

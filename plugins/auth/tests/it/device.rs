@@ -46,8 +46,8 @@ async fn the_setting_says_which_name_is_the_devices() {
         ("none", None, None, None, None),
     ] {
         let house = House::closed().with_users(&["ada"]).with(|auth| {
-            auth.anonymous = "loopback".into();
-            auth.device_from = setting.into();
+            auth.anonymous = Some("loopback".into());
+            auth.device_from = Some(setting.into());
         });
         let gates = house.gates();
         for (login, device) in [
@@ -71,7 +71,7 @@ async fn the_setting_says_which_name_is_the_devices() {
 #[tokio::test]
 async fn a_name_that_is_more_than_one_level_of_a_topic_is_no_device() {
     let gates = House::closed()
-        .with(|auth| auth.anonymous = "loopback".into())
+        .with(|auth| auth.anonymous = Some("loopback".into()))
         .gates();
     for client_id in ["", "+", "#", "a/b", "$twin"] {
         let mut login = from_here();

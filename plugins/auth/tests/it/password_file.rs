@@ -103,7 +103,7 @@ async fn a_reconnect_costs_no_hashing() {
 async fn with_nothing_remembered_every_login_is_hashed_and_right_ones_come_in() {
     let house = House::closed()
         .with_users(&["ada"])
-        .with(|auth| auth.remembered_logins_max = 0);
+        .with(|auth| auth.remembered_logins_max = Some(0));
     let gates = house.gates();
     for _ in 0..2 {
         who(&gates, by_password("ada", "ada-password")).await.unwrap();
@@ -114,7 +114,7 @@ async fn with_nothing_remembered_every_login_is_hashed_and_right_ones_come_in() 
 async fn more_users_than_are_remembered_still_come_in() {
     let house = House::closed()
         .with_users(&["ada", "bob", "cy"])
-        .with(|auth| auth.remembered_logins_max = 2);
+        .with(|auth| auth.remembered_logins_max = Some(2));
     let gates = house.gates();
     for _ in 0..2 {
         for name in ["ada", "bob", "cy"] {
@@ -131,7 +131,7 @@ async fn more_users_than_are_remembered_still_come_in() {
 async fn a_flood_of_guesses_is_refused_and_does_not_delay_the_known() {
     let house = House::closed().with_users(&["ada", "bob"]).with(|auth| {
         auth.hashing_at_once = Some(1);
-        auth.hashing_waiting_max = 2;
+        auth.hashing_waiting_max = Some(2);
     });
     let gates = house.gates();
     who(&gates, by_password("ada", "ada-password")).await.unwrap();

@@ -41,7 +41,7 @@ fn all_mistakes_are_told_at_once_with_key_what_was_found_and_what_is_allowed() {
             r#"auth.device_from: found "", allowed: "auto", "client_id", "username", "certificate", "none""#,
             r#"auth.anonymous: found "yes", allowed: "never", "loopback", "allow_anonymous_on_public_address""#,
             r#"auth.authorize: found "all", allowed: "acl_file", "allow_all_on_loopback""#,
-            r#"auth.gate_deadline: found "5", allowed: a time with its unit from "10ms" to "60s""#,
+            r#"auth.gate_deadline: found "5", allowed: a time with its unit, from "10ms" to "1min""#,
             "auth.hashing_at_once: found 0, allowed: 1 to 256",
             "auth.hashing_waiting_max: found -1, allowed: 0 to 100000",
             "auth.remembered_logins_max: found 99999999999, allowed: 0 to 10000000",
@@ -101,11 +101,4 @@ fn without_settings_everything_is_shut() {
         (auth.hashing.waiting_max, auth.remembered_logins_max),
         (128, 10_000)
     );
-}
-
-#[test]
-fn the_defaults_can_be_printed_and_read_back() {
-    let printed = toml::to_string(&RawAuth::default()).unwrap();
-    assert!(printed.contains("anonymous = \"never\""), "{printed}");
-    check(&printed).unwrap();
 }
