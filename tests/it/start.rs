@@ -19,10 +19,8 @@ fn sigterm_tells_clients_keeps_everything_and_exits_with_0() {
     let broker = house.serve();
     let (mut client, present) = Mqtt::kept(broker.mqtt(), "keeper");
     assert!(present);
-    let mut topics: Vec<String> = (0..2).map(|_| client.message().topic).collect();
-    topics.sort();
-    topics.dedup();
-    assert!(topics.contains(&"a/waiting".to_owned()), "{topics:?}");
+    // A message kept as retained may have come both as it was published and because of the subscription.
+    while client.message().topic != "a/waiting" {}
 }
 
 #[test]
