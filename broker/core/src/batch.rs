@@ -18,7 +18,7 @@ pub enum Shelf {
     Inflight = 4,
     /// Session number and packet id of a QoS 2 message received but not yet released.
     Receipts = 5,
-    /// Topic name to its retained message.
+    /// Topic name and version to a retained message, or to its end; the highest version counts.
     Retained = 6,
     /// Session number to the first sequence number of its queue that is still needed.
     Cursors = 7,

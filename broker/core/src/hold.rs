@@ -10,7 +10,6 @@ use crate::{
     message::Message,
     record::{self, Waiting},
     session::{SessionId, Stage},
-    topics::retained::Slot,
 };
 
 /// Names something that waits. Unique among all shards until a restart.
@@ -42,6 +41,14 @@ pub(crate) struct NewEntry {
     pub(crate) session: u64,
     pub(crate) seq: u64,
     pub(crate) waiting: Waiting,
+}
+
+/// A retained message that was set and is not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Set {
+    pub(crate) version: u64,
+    /// Whether it goes to disk.
+    pub(crate) durable: bool,
 }
 
 /// A session whose queue holds a message, and where it stands on disk, if it is to: session number and sequence number.
@@ -100,10 +107,10 @@ pub(crate) struct HeldMessage {
     pub(crate) contributions_due: usize,
     /// Queue entries to be kept, of all shards.
     pub(crate) entries: Vec<NewEntry>,
-    /// Whether it is to be kept on disk as its topic's retained message.
-    pub(crate) retain: bool,
-    /// If it was set as the topic's retained message on this shard: what stood there.
-    pub(crate) retained_before: Option<Option<Slot>>,
+    /// The version it is to be kept as on disk as its topic's retained message.
+    pub(crate) retain: Option<u64>,
+    /// If this shard is the keeper of the topic's retained message: the version it was set as.
+    pub(crate) set: Option<Set>,
     /// The receipt to be kept: session number and packet id.
     pub(crate) receipt: Option<(u64, PacketId)>,
     /// The number of the stored body, once it has one.
@@ -117,8 +124,8 @@ impl HeldMessage {
         if let Some((session, id)) = self.receipt {
             batch.put(Shelf::Receipts, &record::packet_key(session, id), &[]);
         }
-        if self.retain {
-            record::put_retained(batch, &self.message);
+        if let Some(version) = self.retain {
+            record::put_retained(batch, version, &self.message);
         }
         if let Some(body) = self.body {
             batch.put(
@@ -150,6 +157,8 @@ pub(crate) struct Submitted {
 pub(crate) enum What {
     /// Send a message to its receivers and acknowledge it.
     Message(Box<HeldMessage>),
+    /// Settle a retained message that nobody waits for.
+    Retain { message: Arc<Message>, set: Set },
     /// Acknowledge a message that was handed to links.
     Acknowledge { due: Due },
     /// Refuse a message, now that the receipt that had been kept of it is gone.

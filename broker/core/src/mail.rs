@@ -65,8 +65,8 @@ pub(crate) enum Letter {
         number: u64,
         entries: Vec<NewEntry>,
         outcome: Outcome,
-        /// Whether there is no room for it as its topic's retained message.
-        retained_full: bool,
+        /// The version it is to be kept as on disk as its topic's retained message.
+        retain: Option<u64>,
     },
     /// My offer is kept (its body under this number, if several share it), or is withdrawn.
     Settled {

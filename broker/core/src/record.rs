@@ -108,6 +108,17 @@ pub(crate) fn read_subscription_key(key: &[u8]) -> Option<(u64, TopicFilter)> {
     ))
 }
 
+/// No topic name holds a zero byte, so that all versions of one stand together.
+pub(crate) fn retained_key(topic: &str, version: u64) -> Vec<u8> {
+    [topic.as_bytes(), &[0], &version.to_be_bytes()].concat()
+}
+
+pub(crate) fn read_retained_key(key: &[u8]) -> Option<(&str, u64)> {
+    let (topic, version) = key.split_last_chunk()?;
+    let topic = topic.strip_suffix(&[0])?;
+    Some((std::str::from_utf8(topic).ok()?, u64::from_be_bytes(*version)))
+}
+
 // Values
 
 pub(crate) fn write_session(record: &SessionRecord) -> Vec<u8> {
@@ -253,13 +264,10 @@ pub(crate) fn read_body(bytes: &[u8]) -> Option<Message> {
     input.message()
 }
 
-/// A topic's retained message, or its end.
-pub(crate) fn put_retained(batch: &mut Batch, message: &Message) {
-    if message.payload.is_empty() {
-        batch.delete(Shelf::Retained, message.topic.as_bytes());
-    } else {
-        batch.put(Shelf::Retained, message.topic.as_bytes(), &write_body(message));
-    }
+/// A version of a topic's retained message, or of its end.
+pub(crate) fn put_retained(batch: &mut Batch, version: u64, message: &Message) {
+    let key = retained_key(&message.topic, version);
+    batch.put(Shelf::Retained, &key, &write_body(message));
 }
 
 pub(crate) fn write_outgoing(outgoing: Outgoing) -> Vec<u8> {

@@ -17,7 +17,7 @@ use crate::{
     session::{Flight, Inflight, Queue, Receipt, Session, Stage},
     subscription::Options,
     timers::Timer,
-    topics::Interest,
+    topics::{Interest, retained::Retained},
 };
 
 /// What one shard gets of what was kept.
@@ -25,7 +25,9 @@ use crate::{
 pub struct Recovered {
     pub(crate) wall: WallTime,
     sessions: Vec<RecoveredSession>,
-    retained: Vec<Arc<Message>>,
+    /// Retained messages with their versions.
+    retained: Vec<(u64, Arc<Message>)>,
+    last_retained: u64,
     bodies: Vec<(u64, usize)>,
     interests: Vec<(TopicFilter, ShardId, Interest)>,
     last_session: u64,
@@ -80,7 +82,7 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
         references: BTreeMap::new(),
     };
     let sessions = reading.sessions()?;
-    let retained = reading.retained(wall)?;
+    let (retained, last_retained) = reading.retained(wall)?;
     let last_orphan = reading.drop_orphans(&sessions)?;
     let last_body = reading.bodies()?;
     let Reading {
@@ -104,6 +106,7 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
             wall,
             last_session,
             last_body,
+            last_retained,
             interests: interests.clone(),
             ..Recovered::default()
         })
@@ -112,9 +115,9 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
         let home = ShardId::of(session.record.client_id.as_str(), shards);
         share(&mut shares, home).sessions.push(session);
     }
-    for message in retained {
+    for (version, message) in retained {
         let keeper = ShardId::of(&message.topic, shards);
-        share(&mut shares, keeper).retained.push(message);
+        share(&mut shares, keeper).retained.push((version, message));
     }
     for (body, count) in references {
         let owner = ShardId((body & ((1 << Letter::BODY_SHARD_BITS) - 1)) as u16 % shards);
@@ -360,9 +363,11 @@ impl<S: Shelves> Reading<'_, S> {
         Ok(orphans.last().copied())
     }
 
-    /// Bodies that nothing refers to go. Answers the highest number given out.
+    /// Bodies that nothing refers to go. Answers the highest number given out: an entry may be older than the removal of its
+    /// body, and must never be taken to refer to another.
     fn bodies(&mut self) -> Result<u64, S::Error> {
-        let mut last = 0;
+        let referred = self.references.last_key_value();
+        let mut last = referred.map_or(0, |(number, _)| number >> Letter::BODY_SHARD_BITS);
         let mut unused = Vec::new();
         self.scan(Shelf::Bodies, |key, _| {
             if let Some(number) = record::read_session_key(key) {
@@ -378,19 +383,31 @@ impl<S: Shelves> Reading<'_, S> {
         Ok(last)
     }
 
-    fn retained(&mut self, wall: WallTime) -> Result<Vec<Arc<Message>>, S::Error> {
-        let mut messages = Vec::new();
-        let (mut expired, mut damaged) = (Vec::new(), 0);
-        self.scan(Shelf::Retained, |key, value| match record::read_body(value) {
-            Some(message) if message.expires.is_some_and(|at| at <= wall) => expired.push(key.to_vec()),
-            Some(message) => messages.push(Arc::new(message)),
-            None => damaged += 1,
+    /// The highest version of each topic's retained message, and the highest of all.
+    fn retained(&mut self, wall: WallTime) -> Result<(Vec<(u64, Arc<Message>)>, u64), S::Error> {
+        let mut messages: BTreeMap<Arc<str>, (u64, Arc<Message>)> = BTreeMap::new();
+        let (mut stale, mut damaged, mut last) = (Vec::new(), 0, 0);
+        self.scan(Shelf::Retained, |key, value| {
+            let version = record::read_retained_key(key).map(|(_, version)| version);
+            let (Some(version), Some(message)) = (version, record::read_body(value)) else {
+                damaged += 1;
+                return;
+            };
+            last = last.max(version);
+            // Versions of a topic come in rising order.
+            let before = messages.insert(Arc::clone(&message.topic), (version, Arc::new(message)));
+            stale.extend(before);
         })?;
         self.damaged += damaged;
-        for key in expired {
+        let is_over =
+            |message: &Message| message.payload.is_empty() || message.expires.is_some_and(|at| at <= wall);
+        let (over, live): (Vec<_>, Vec<_>) =
+            messages.into_values().partition(|(_, message)| is_over(message));
+        for (version, message) in stale.into_iter().chain(over) {
+            let key = record::retained_key(&message.topic, version);
             self.cleanup.delete(Shelf::Retained, &key);
         }
-        Ok(messages)
+        Ok((live, last))
     }
 }
 
@@ -435,9 +452,7 @@ impl Shard {
                 self.topics.note_interest(&filter, shard, interest);
             }
         }
-        for message in recovered.retained {
-            self.retained.set(&message, true);
-        }
+        self.retained = Retained::recovered(recovered.retained, recovered.last_retained);
         for session in recovered.sessions {
             self.restore_session(session);
         }

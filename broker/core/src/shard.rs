@@ -14,7 +14,7 @@ use mqtt_wire::{ClientId, DecodeError, Packet, QoS, ReasonCode};
 use crate::{
     ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending, subscribe::Wanted},
-    hold::{Hold, HoldId, Holds, Line, Upkeep, What},
+    hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
     recover::Recovered,
     session::{SessionId, Sessions},
@@ -346,6 +346,11 @@ impl Shard {
         };
         match (what, refused) {
             (What::Message(held), refused) => self.settle_message(number, *held, refused, out),
+            // Where it could not be kept it is shown all the same: nothing was promised.
+            (What::Retain { message, set }, refused) => {
+                let durable = refused.is_none();
+                self.settle_retained(&message, Set { durable, ..set }, true);
+            }
             (What::Acknowledge { due }, refused) => {
                 self.settle_owed(due, refused, ReasonCode::Success, out);
             }

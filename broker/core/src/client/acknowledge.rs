@@ -2,7 +2,7 @@
 
 use mqtt_wire::{Ack, Packet, PacketId, QoS, ReasonCode, Version};
 
-use super::{Pause, Reply};
+use super::{Client, Pause, Reply};
 use crate::{
     ConnectionId, Output, Outputs, Shard,
     hold::{Due, Line, What},
@@ -18,8 +18,15 @@ pub(crate) struct Owed {
 }
 
 impl Owed {
-    pub(crate) fn is_for(&self, due: Due) -> bool {
-        self.id == due.id && self.qos == due.qos
+    fn awaits(&self, due: Due) -> bool {
+        self.id == due.id && self.qos == due.qos && self.reply.is_none()
+    }
+}
+
+impl Client {
+    /// Whether it waits for this acknowledgement.
+    pub(crate) fn awaits(&self, due: Due) -> bool {
+        self.owed.iter().any(|owed| owed.awaits(due))
     }
 }
 
@@ -87,8 +94,7 @@ impl Shard {
         let Some(client) = self.client_on(due.line) else {
             return;
         };
-        let is_due = |owed: &&mut Owed| owed.is_for(due) && owed.reply.is_none();
-        if let Some(owed) = client.owed.iter_mut().find(is_due) {
+        if let Some(owed) = client.owed.iter_mut().find(|owed| owed.awaits(due)) {
             owed.reply = Some(Reply { id: due.id, reason });
         }
         self.send_replies(due.line, out);
@@ -100,8 +106,9 @@ impl Shard {
             return Some(due.line);
         }
         let connection = self.sessions.get(due.session)?.connection?;
-        let serial = self.client(connection)?.serial;
-        (due.qos == QoS::ExactlyOnce).then_some(Line { connection, serial })
+        let client = self.client(connection).filter(|_| due.qos == QoS::ExactlyOnce)?;
+        let serial = client.serial;
+        client.awaits(due).then_some(Line { connection, serial })
     }
 
     /// Sends the acknowledgements whose turn it is.

@@ -238,7 +238,7 @@ impl Shard {
         let known = receipts.iter().find(|receipt| receipt.id == id);
         let known = known.filter(|_| qos == QoS::ExactlyOnce).copied();
         let client = self.client_mut(connection)?;
-        if known.is_some() && client.owed.iter().any(|owed| owed.is_for(due)) {
+        if known.is_some() && client.awaits(due) {
             return None;
         }
         if client.unacknowledged >= limit && client.version == Version::V5 {

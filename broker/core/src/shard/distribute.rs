@@ -7,12 +7,12 @@ use mqtt_wire::{PacketId, QoS};
 use crate::{
     Outputs, Shard, ShardId, Shelf,
     client::Publication,
-    hold::{Due, HeldMessage, HoldId, NewEntry, Outcome, Receiver, What},
+    hold::{Due, HeldMessage, HoldId, NewEntry, Outcome, Receiver, Set, What},
     mail::{Keep, Letter, Receivers},
     message::Message,
     record::{self, Waiting},
     session::{Entry, Session, SessionId},
-    topics::{Route, Target, retained::Slot},
+    topics::{Route, Target},
 };
 
 /// What came of queueing a message for this shard's sessions.
@@ -136,12 +136,10 @@ impl Shard {
             mut outcome,
         } = self.queue_for(way, &message, id, out);
         let keeper = (keep != Keep::No).then(|| self.keeper(&message.topic));
-        let mut retained_before = None;
-        let mut retain = keep == Keep::Durable;
+        let mut set = None;
         if keeper == Some(self.id) {
-            retained_before = self.set_retained(&message, keep);
-            retain &= retained_before.is_some();
-            outcome.refused |= retained_before.is_none();
+            set = self.set_retained(&message, keep);
+            outcome.refused |= set.is_none();
         }
         let shards: Vec<ShardId> = shards(route, keeper, self.id).collect();
         for shard in &shards {
@@ -169,8 +167,8 @@ impl Shard {
             contributions_due: shards.len(),
             shards,
             entries,
-            retain,
-            retained_before,
+            retain: set.filter(|set| set.durable).map(|set| set.version),
+            set,
             receipt: self.receipt(due),
             body: None,
             outcome,
@@ -303,44 +301,34 @@ impl Shard {
         ShardId::of(topic, self.shards)
     }
 
-    /// Sets a topic's retained message without waiting for anything. Whether there was room.
+    /// Sets a topic's retained message, which nobody waits for. Whether there was room.
     pub(crate) fn keep_retained(&mut self, message: &Arc<Message>, keep: Keep) -> bool {
-        let set = self.set_retained(message, keep).is_some();
-        if set && keep == Keep::Durable {
-            record::put_retained(&mut self.holds.batch, message);
+        let Some(set) = self.set_retained(message, keep) else {
+            return false;
+        };
+        if !set.durable {
+            self.settle_retained(message, set, true);
+            return true;
         }
-        set
+        record::put_retained(&mut self.holds.batch, set.version, message);
+        let message = Arc::clone(message);
+        let hold = self.holds.begin(1, What::Retain { message, set });
+        self.holds.await_batch(hold);
+        true
     }
 
-    /// Sets a topic's retained message in memory. Answers what stood there; `None` if there was no room.
-    pub(crate) fn set_retained(&mut self, message: &Arc<Message>, keep: Keep) -> Option<Option<Slot>> {
+    /// Sets a topic's retained message in memory; it has to be settled. `None` if there is no room.
+    pub(crate) fn set_retained(&mut self, message: &Arc<Message>, keep: Keep) -> Option<Set> {
         if keep == Keep::No {
             return None;
         }
-        let full = !message.payload.is_empty()
-            && self.retained.get(&message.topic).is_none()
-            && self.retained.len() >= self.settings.retained_messages_max / usize::from(self.shards);
-        if full {
+        let topics_max = self.settings.retained_messages_max / usize::from(self.shards);
+        let Some(version) = self.retained.set(message, topics_max) else {
             self.counters.dropped_queue_full += 1;
             return None;
-        }
-        Some(self.retained.set(message, keep == Keep::Durable))
-    }
-
-    /// A retained message that was set in memory has been kept or refused.
-    pub(crate) fn settle_retained(&mut self, message: &Arc<Message>, before: Option<Slot>, kept: bool) {
-        if !kept {
-            self.retained.put_back(message, before);
-        } else if !self.retained.is_current(message) {
-            // A later one may have reached the disk earlier, from another shard: what stands here is what counts.
-            match self.retained.get(&message.topic) {
-                Some(slot) if slot.durable => {
-                    record::put_retained(&mut self.holds.batch, &slot.message);
-                }
-                Some(_) => {}
-                None => self.holds.batch.delete(Shelf::Retained, message.topic.as_bytes()),
-            }
-        }
+        };
+        let durable = keep == Keep::Durable;
+        Some(Set { version, durable })
     }
 
     /// Delivers a message to the sessions of this shard, and to nobody else.

@@ -6,20 +6,20 @@ use mqtt_wire::ReasonCode;
 
 use crate::{
     Output, Outputs, Shard, ShardId, Shelf,
-    hold::{HeldMessage, HoldId, NewEntry, Outcome, Receiver},
+    hold::{HeldMessage, HoldId, NewEntry, Outcome, Receiver, Set},
     mail::{Keep, Letter, Mail, Receivers},
     message::Message,
     record,
     shard::distribute::Way,
-    topics::retained::Slot,
+    topics::retained::{Fate, Stale},
 };
 
 /// A message that another shard has offered and not settled.
 #[derive(Debug)]
 pub(crate) struct Offered {
     receivers: Vec<Receiver>,
-    /// If it was set as its topic's retained message here: what stood there.
-    retained_before: Option<Option<Slot>>,
+    /// If it was set as its topic's retained message here.
+    set: Option<Set>,
 }
 
 impl Shard {
@@ -51,8 +51,8 @@ impl Shard {
                 number,
                 entries,
                 outcome,
-                retained_full,
-            } => self.take_contribution(number, entries, outcome, retained_full),
+                retain,
+            } => self.take_contribution(number, entries, outcome, retain),
             Letter::Settled {
                 number,
                 kept,
@@ -90,22 +90,23 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let id = HoldId { shard: from, number };
-        let retained_before = self.set_retained(message, keep);
+        let set = self.set_retained(message, keep);
         let route = self.topics.route(&message.topic);
         let way = Way {
             receivers,
             ..Way::along(&route)
         };
-        let queued = self.queue_for(way, message, id, out);
+        let mut queued = self.queue_for(way, message, id, out);
+        queued.outcome.refused |= keep != Keep::No && set.is_none();
         let letter = Letter::Contribution {
             number,
             entries: queued.entries,
             outcome: queued.outcome,
-            retained_full: keep != Keep::No && retained_before.is_none(),
+            retain: set.filter(|set| set.durable).map(|set| set.version),
         };
         let offered = Offered {
             receivers: queued.receivers,
-            retained_before,
+            set,
         };
         self.offered.insert(id, offered);
         Self::post(from, letter, out);
@@ -117,7 +118,7 @@ impl Shard {
         number: u64,
         entries: Vec<NewEntry>,
         outcome: Outcome,
-        retained_full: bool,
+        retain: Option<u64>,
     ) {
         let Some(held) = self.holds.message_mut(number) else {
             return;
@@ -125,7 +126,7 @@ impl Shard {
         held.contributions_due = held.contributions_due.saturating_sub(1);
         held.entries.extend(entries);
         held.outcome.merge(outcome);
-        held.retain &= !retained_full;
+        held.retain = held.retain.or(retain);
         self.submit_complete();
     }
 
@@ -168,7 +169,7 @@ impl Shard {
         }
         let offered = Offered {
             receivers: held.receivers,
-            retained_before: held.retained_before,
+            set: held.set,
         };
         self.settle_here(id, offered, kept, held.body, &held.message, out);
         match (held.answers, held.due) {
@@ -188,8 +189,8 @@ impl Shard {
         message: &Arc<Message>,
         out: &mut Outputs,
     ) {
-        if let Some(before) = offered.retained_before {
-            self.settle_retained(message, before, kept);
+        if let Some(set) = offered.set {
+            self.settle_retained(message, set, kept);
         }
         for receiver in offered.receivers {
             match self.sessions.get_mut(receiver.session) {
@@ -199,6 +200,23 @@ impl Shard {
                 None => {}
             }
             self.pump(receiver.session, out);
+        }
+    }
+
+    /// A retained message that was set in memory has been kept or refused.
+    pub(crate) fn settle_retained(&mut self, message: &Arc<Message>, set: Set, kept: bool) {
+        let fate = match (kept, set.durable) {
+            (false, _) => Fate::Refused,
+            (true, true) => Fate::Stored,
+            (true, false) => Fate::Volatile,
+        };
+        let key = |version| record::retained_key(&message.topic, version);
+        match self.retained.settle(message, set.version, fate) {
+            Stale::Nothing => {}
+            Stale::One(version) => self.holds.remove(Shelf::Retained, &key(version)),
+            Stale::UpTo(version) => self
+                .holds
+                .remove_range(Shelf::Retained, &key(0), &key(version + 1)),
         }
     }
 

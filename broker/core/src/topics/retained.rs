@@ -1,4 +1,8 @@
 //! The last retained message of each topic this shard is the keeper of.
+//!
+//! A message is shown as soon as it comes, and reaches the disk in the batch of whichever shard it came to. So that batches
+//! may be written in any order, each message stands on disk under a version that this shard gave it: the highest counts, and
+//! those before it are removed when it is settled.
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
@@ -6,81 +10,162 @@ use mqtt_wire::{TopicFilter, TopicName};
 
 use crate::{WallTime, message::Message};
 
-/// A topic's retained message.
+/// A message and its version. One with an empty payload says that its topic has none.
 #[derive(Debug, Clone)]
-pub(crate) struct Slot {
-    pub(crate) message: Arc<Message>,
-    /// Whether it is, or is to be, on disk.
-    pub(crate) durable: bool,
+struct Version {
+    number: u64,
+    message: Arc<Message>,
+}
+
+/// What came of a message that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is on disk.
+    Stored,
+    /// It counts, in memory only.
+    Volatile,
+    /// It was refused.
+    Refused,
+}
+
+/// Versions of a topic on disk that count no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stale {
+    Nothing,
+    One(u64),
+    UpTo(u64),
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// What is shown: the latest that was not refused.
+    shown: Option<Version>,
+    /// The latest whose fate is known.
+    settled: Option<Version>,
+    /// The version on disk that counts.
+    stored: Option<u64>,
+    /// How many have not been settled.
+    pending: usize,
+}
+
+impl Slot {
+    fn message(&self) -> Option<&Arc<Message>> {
+        let shown = self.shown.as_ref()?;
+        Some(&shown.message).filter(|message| !message.payload.is_empty())
+    }
+
+    fn settle(&mut self, version: Version, fate: Fate) -> Stale {
+        let number = version.number;
+        self.pending = self.pending.saturating_sub(1);
+        if fate == Fate::Refused {
+            if self.shown.as_ref().is_some_and(|shown| shown.number == number) {
+                self.shown.clone_from(&self.settled);
+            }
+            return Stale::Nothing;
+        }
+        let is_before = |other: &Option<Version>| other.as_ref().is_none_or(|other| other.number < number);
+        if is_before(&self.shown) {
+            self.shown = Some(version.clone());
+        }
+        if is_before(&self.settled) {
+            self.settled = Some(version);
+        }
+        if fate == Fate::Volatile {
+            return Stale::Nothing;
+        }
+        let older = match self.stored {
+            Some(stored) if stored > number => Some(number),
+            _ => self.stored.replace(number),
+        };
+        older.map_or(Stale::Nothing, Stale::One)
+    }
 }
 
 /// Retained messages by topic, in topic order, so that a filter with a fixed beginning looks only at its part.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
-    messages: BTreeMap<Arc<str>, Slot>,
+    slots: BTreeMap<Arc<str>, Slot>,
+    last_number: u64,
 }
 
 impl Retained {
+    /// Messages read back from disk, with their versions, and the highest version on any shard.
+    pub(crate) fn recovered(messages: Vec<(u64, Arc<Message>)>, last_number: u64) -> Self {
+        let slots = messages.into_iter().map(|(number, message)| {
+            let topic = Arc::clone(&message.topic);
+            let version = Version { number, message };
+            let slot = Slot {
+                shown: Some(version.clone()),
+                settled: Some(version),
+                stored: Some(number),
+                pending: 0,
+            };
+            (topic, slot)
+        });
+        Self {
+            slots: slots.collect(),
+            last_number,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+        self.slots.len()
     }
 
-    pub(crate) fn get(&self, topic: &str) -> Option<&Slot> {
-        self.messages.get(topic)
-    }
-
-    /// Sets or, with an empty payload, removes a topic's message [MQTT-3.3.1-6]. Answers the one that stood there.
-    pub(crate) fn set(&mut self, message: &Arc<Message>, durable: bool) -> Option<Slot> {
-        if message.payload.is_empty() {
-            return self.messages.remove(&message.topic);
+    /// Sets or, with an empty payload, removes a topic's message [MQTT-3.3.1-6]. Answers its version, or `None` if there are
+    /// as many topics as there may be. It has to be settled.
+    pub(crate) fn set(&mut self, message: &Arc<Message>, topics_max: usize) -> Option<u64> {
+        if self.slots.len() >= topics_max
+            && !message.payload.is_empty()
+            && !self.slots.contains_key(&message.topic)
+        {
+            return None;
         }
-        let slot = Slot {
+        self.last_number += 1;
+        let slot = self.slots.entry(Arc::clone(&message.topic)).or_default();
+        slot.pending += 1;
+        slot.shown = Some(Version {
+            number: self.last_number,
             message: Arc::clone(message),
-            durable,
-        };
-        self.messages.insert(Arc::clone(&message.topic), slot)
+        });
+        Some(self.last_number)
     }
 
-    /// Whether a message is what stands on its topic: itself, or nothing if it was sent to remove what stood there.
-    pub(crate) fn is_current(&self, message: &Arc<Message>) -> bool {
-        match self.messages.get(&message.topic) {
-            Some(slot) => Arc::ptr_eq(&slot.message, message),
-            None => message.payload.is_empty(),
-        }
-    }
-
-    /// Puts back what stood on a topic before `failed` was set, unless another came since.
-    pub(crate) fn put_back(&mut self, failed: &Arc<Message>, before: Option<Slot>) {
-        if !self.is_current(failed) {
-            return;
-        }
-        match before {
-            Some(before) => self.messages.insert(Arc::clone(&failed.topic), before),
-            None => self.messages.remove(&failed.topic),
+    /// Notes what came of a message that was set. Answers what of its topic is to be removed from disk.
+    pub(crate) fn settle(&mut self, message: &Arc<Message>, number: u64, fate: Fate) -> Stale {
+        let Some(slot) = self.slots.get_mut(&message.topic) else {
+            return Stale::Nothing;
         };
+        let version = Version {
+            number,
+            message: Arc::clone(message),
+        };
+        let stale = slot.settle(version, fate);
+        if slot.pending > 0 || slot.message().is_some() {
+            return stale;
+        }
+        // Nothing of the topic is under way any more that a trace of its end would have to be kept for.
+        let last = slot.stored.map(|stored| stored.max(number));
+        self.slots.remove(&message.topic);
+        last.map_or(stale, Stale::UpTo)
     }
 
     /// The messages a filter matches that have not expired.
     pub(crate) fn matching(&self, filter: &TopicFilter, now: WallTime) -> Vec<Arc<Message>> {
-        let live = |slot: &&Slot| slot.message.expires.is_none_or(|at| at > now);
+        let live = |message: &&Arc<Message>| message.expires.is_none_or(|at| at > now);
         if !filter.is_wildcard() {
-            return self
-                .get(filter.as_str())
-                .filter(live)
-                .map(|slot| Arc::clone(&slot.message))
-                .into_iter()
-                .collect();
+            let slot = self.slots.get(filter.as_str());
+            let message = slot.and_then(Slot::message).filter(live);
+            return message.cloned().into_iter().collect();
         }
         let fixed: &str = filter.as_str().split(['+', '#']).next().unwrap_or_default();
         // `a/#` also matches `a`, which sorts before `a/`.
         let from = fixed.strip_suffix('/').unwrap_or(fixed);
-        self.messages
+        self.slots
             .range::<str, _>((Bound::Included(from), Bound::Unbounded))
             .take_while(|(topic, _)| topic.starts_with(from))
             .filter(|(topic, _)| TopicName::parse(topic).is_ok_and(|name| filter.matches(name)))
-            .map(|(_, slot)| slot)
-            .filter(live)
-            .map(|slot| Arc::clone(&slot.message))
+            .filter_map(|(_, slot)| slot.message().filter(live).cloned())
             .collect()
     }
 }
