@@ -241,6 +241,7 @@ pub(crate) struct Holds {
     next: u64,
     /// Held messages that are in no batch yet, in order.
     unsubmitted: VecDeque<u64>,
+    unsubmitted_bytes: usize,
     /// The batch of this round.
     pub(crate) batch: Batch,
     upkeep: Upkeep,
@@ -259,6 +260,7 @@ impl Holds {
             holds: HashMap::with_hasher(hasher.clone()),
             next: 0,
             unsubmitted: VecDeque::new(),
+            unsubmitted_bytes: 0,
             batch: Batch::default(),
             upkeep: Upkeep::default(),
             ticket: 1,
@@ -271,8 +273,9 @@ impl Holds {
     /// Begins a wait for `waits` things.
     pub(crate) fn begin(&mut self, waits: usize, what: What) -> HoldId {
         self.next += 1;
-        if matches!(what, What::Message(_)) {
+        if let What::Message(held) = &what {
             self.unsubmitted.push_back(self.next);
+            self.unsubmitted_bytes += held.message.len_bytes();
         }
         self.holds.insert(
             self.next,
@@ -364,6 +367,7 @@ impl Holds {
             return None;
         }
         self.unsubmitted.pop_front();
+        self.unsubmitted_bytes -= held.message.len_bytes();
         self.waiting.push_back((self.ticket, number));
         let references = held.entries.len();
         held.body = (references > 1).then_some(body);
@@ -421,7 +425,7 @@ impl Holds {
 
     /// Bytes handed to the store, or about to be, that it has not answered for.
     pub(crate) fn unanswered_bytes(&self) -> usize {
-        self.unanswered_bytes + self.batch.len_bytes()
+        self.unanswered_bytes + self.batch.len_bytes() + self.unsubmitted_bytes
     }
 
     /// Whether something waits, or is to be kept.

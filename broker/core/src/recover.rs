@@ -25,8 +25,7 @@ use crate::{
 pub struct Recovered {
     pub(crate) wall: WallTime,
     sessions: Vec<RecoveredSession>,
-    /// Retained messages with their versions.
-    retained: Vec<(u64, Arc<Message>)>,
+    retained: Vec<Versioned>,
     last_retained: u64,
     bodies: Vec<(u64, usize)>,
     interests: Vec<(TopicFilter, ShardId, Interest)>,
@@ -36,6 +35,9 @@ pub struct Recovered {
     cleanup: Batch,
     damaged: u64,
 }
+
+/// A retained message and its version.
+type Versioned = (u64, Arc<Message>);
 
 #[derive(Debug)]
 struct RecoveredSession {
@@ -384,8 +386,8 @@ impl<S: Shelves> Reading<'_, S> {
     }
 
     /// The highest version of each topic's retained message, and the highest of all.
-    fn retained(&mut self, wall: WallTime) -> Result<(Vec<(u64, Arc<Message>)>, u64), S::Error> {
-        let mut messages: BTreeMap<Arc<str>, (u64, Arc<Message>)> = BTreeMap::new();
+    fn retained(&mut self, wall: WallTime) -> Result<(Vec<Versioned>, u64), S::Error> {
+        let mut messages: BTreeMap<Arc<str>, Versioned> = BTreeMap::new();
         let (mut stale, mut damaged, mut last) = (Vec::new(), 0, 0);
         self.scan(Shelf::Retained, |key, value| {
             let version = record::read_retained_key(key).map(|(_, version)| version);

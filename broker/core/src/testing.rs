@@ -273,6 +273,13 @@ impl World {
         self.homes.iter().map(|home| what(&home.shard.counters())).sum()
     }
 
+    /// How many bytes of waiting messages are in memory.
+    #[must_use]
+    pub fn queued_bytes_in_memory(&self) -> u64 {
+        let sessions = self.homes.iter().flat_map(|home| home.shard.sessions.iter());
+        sessions.map(|session| session.queue.loaded_bytes()).sum()
+    }
+
     /// How many deadlines lie ahead.
     #[must_use]
     pub fn deadlines(&self) -> usize {

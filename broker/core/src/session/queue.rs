@@ -25,6 +25,8 @@ pub(crate) struct Entry {
 
 /// How many messages pile up before a session's cursor before they are removed from disk together.
 const TRIM_AFTER: u64 = 512;
+/// How many bytes of them.
+const TRIM_AFTER_BYTES: u64 = 256 * 1024;
 
 /// A session's waiting messages.
 #[derive(Debug, Default)]
@@ -44,6 +46,8 @@ pub(crate) struct Queue {
     recalling: bool,
     /// Everything on disk before this number was removed.
     trimmed: u64,
+    /// Bytes of messages sent since.
+    untrimmed_bytes: u64,
     messages: u64,
     bytes: u64,
 }
@@ -73,6 +77,12 @@ impl Queue {
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.loaded.is_empty() && self.unloaded_from.is_none()
+    }
+
+    /// How many bytes of it are in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn loaded_bytes(&self) -> u64 {
+        self.loaded_bytes
     }
 
     /// How many messages wait.
@@ -128,10 +138,11 @@ impl Queue {
     /// What is before `cursor` is needed no longer. Answers from where on to remove it from disk, when that is worth while.
     pub(crate) fn trim(&mut self, cursor: u64) -> Option<u64> {
         let from = self.trimmed;
-        if cursor < from + TRIM_AFTER {
+        if cursor == from || (cursor < from + TRIM_AFTER && self.untrimmed_bytes < TRIM_AFTER_BYTES) {
             return None;
         }
         self.trimmed = cursor;
+        self.untrimmed_bytes = 0;
         Some(from)
     }
 
@@ -178,6 +189,9 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         let entry = self.loaded.pop_front()?;
         self.forget_size(&entry.message);
+        if entry.seq.is_some() {
+            self.untrimmed_bytes += entry.message.len_bytes() as u64;
+        }
         self.loaded_bytes -= entry.message.len_bytes() as u64;
         if self.loaded.is_empty() && self.loaded.capacity() > 64 {
             self.loaded = VecDeque::new();

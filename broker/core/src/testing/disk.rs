@@ -40,6 +40,13 @@ impl Disk {
         self.shelves.get(&shelf).map_or(0, BTreeMap::len)
     }
 
+    /// How many bytes the values of a shelf have.
+    #[must_use]
+    pub fn bytes(&self, shelf: Shelf) -> usize {
+        let values = self.shelves.get(&shelf).into_iter().flat_map(BTreeMap::values);
+        values.map(Vec::len).sum()
+    }
+
     /// Whether nothing at all is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
