@@ -51,8 +51,17 @@ impl Dice {
 /// A message a link was handed, or something it was told.
 #[derive(Debug)]
 pub enum LinkHeard {
-    /// A message: its number, topic and payload.
-    Message(u64, String, Vec<u8>),
+    /// A message.
+    Message {
+        /// The shard that handed it over.
+        shard: usize,
+        /// Its number there, for the answer.
+        number: u64,
+        /// Its topic.
+        topic: String,
+        /// Its payload.
+        payload: Vec<u8>,
+    },
     /// Something else.
     Told(Told),
 }
@@ -670,8 +679,12 @@ impl World {
                 }
             }
             Output::Deliver { number, message, .. } => {
-                let heard = LinkHeard::Message(number, message.topic.to_string(), message.payload.to_vec());
-                self.link_heard.push(heard);
+                self.link_heard.push(LinkHeard::Message {
+                    shard: at,
+                    number,
+                    topic: message.topic.to_string(),
+                    payload: message.payload.to_vec(),
+                });
                 if self.link_answers {
                     self.step(
                         at,

@@ -57,6 +57,7 @@ impl Shard {
         outcome: ReasonCode,
         out: &mut Outputs,
     ) {
+        let refused = refused.filter(|reason| reason.is_error());
         let line = self.line_now(due);
         let version = line
             .and_then(|line| self.client_on(line))
@@ -136,7 +137,7 @@ impl Shard {
         reply: Reply,
         out: &mut Outputs,
     ) {
-        let ack = Ack::with(reply.id, reply.reason);
+        let ack = Ack::with(reply.id, sayable(reply.reason));
         let over = qos == QoS::AtLeastOnce || version == Version::V311 || reply.reason.is_error();
         let packet = if qos == QoS::AtLeastOnce {
             Packet::PubAck(ack)
@@ -233,5 +234,24 @@ impl Shard {
         }
         self.holds.remove_receipt(due.session, session.number, due.id);
         true
+    }
+}
+
+/// The reason as PUBACK and PUBREC may say it [MQTT-3.4.2-1], [MQTT-3.5.2-1]: a link may have given any.
+const fn sayable(reason: ReasonCode) -> ReasonCode {
+    use ReasonCode::{
+        ImplementationSpecificError, NoMatchingSubscribers, NotAuthorized, PacketIdentifierInUse,
+        PayloadFormatInvalid, QuotaExceeded, Success, TopicNameInvalid, UnspecifiedError,
+    };
+    match reason {
+        NoMatchingSubscribers
+        | UnspecifiedError
+        | NotAuthorized
+        | TopicNameInvalid
+        | PacketIdentifierInUse
+        | QuotaExceeded
+        | PayloadFormatInvalid => reason,
+        reason if reason.is_error() => ImplementationSpecificError,
+        _ => Success,
     }
 }
