@@ -1,10 +1,13 @@
 //! One history: what happens, in the order its seed says, and what must be true at its end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use broker_core::{
-    Settings, Shelf, WallTime,
-    testing::{Dice, World, clean},
+    Answer, Settings, Shelf, WallTime,
+    testing::{Dice, LinkHeard, LinkSpec, World, clean},
 };
 use mqtt_wire::{QoS, Version};
 
@@ -49,6 +52,7 @@ impl History {
             queue_memory_bytes: [0, 8, 64 * 1024][dice.below(3)],
             inflight_max: [1, 3, 32][dice.below(3)],
             queue_messages_max: 1_000_000,
+            link_deadline: Duration::from_secs(3600),
             ..Settings::default()
         };
         let fills = dice.one_in(3);
@@ -58,6 +62,7 @@ impl History {
                 Publisher::new(
                     &format!("publisher-{at}-{}", dice.below(100)),
                     version(&mut dice),
+                    !dice.one_in(4),
                     tells,
                 )
             })
@@ -73,13 +78,20 @@ impl History {
                 Subscriber::new(
                     &format!("subscriber-{at}-{}", dice.below(100)),
                     version(&mut dice),
+                    !dice.one_in(4),
                     filters,
                     tells,
                 )
             })
             .collect();
+        let mut world = World::with(seed, shards, settings);
+        world.long_rounds = dice.one_in(2);
+        world.attach_link(LinkSpec {
+            subscriptions: vec![(TOPICS[2].to_owned(), true)],
+            ..LinkSpec::default()
+        });
         Self {
-            world: World::with(seed, shards, settings),
+            world,
             dice,
             tells,
             fills,
@@ -97,11 +109,9 @@ impl History {
         }
         self.come_to_rest();
         for subscriber in &self.subscribers {
-            self.nothing_is_lost(subscriber);
-            self.nothing_refused_came(subscriber);
-            self.nothing_comes_twice(subscriber);
-            self.order_is_kept(subscriber);
+            self.judge(subscriber);
         }
+        self.link_has_taken_all();
         self.last_retained_stands();
         self.world.crash();
         self.last_retained_stands();
@@ -114,7 +124,7 @@ impl History {
             publisher.connect(&mut self.world);
         }
         for subscriber in &mut self.subscribers {
-            subscriber.connect(&mut self.world);
+            subscriber.connect(&mut self.world, 0);
         }
         self.settle();
         for subscriber in self.subscribers.iter_mut().skip(1) {
@@ -202,7 +212,8 @@ impl History {
         }
         let subscriber = &mut self.subscribers[at - self.publishers.len()];
         if by_takeover || !subscriber.is_connected(&self.world) {
-            subscriber.connect(&mut self.world);
+            let window = [0, 1, 2, 5][self.dice.below(4)];
+            subscriber.connect(&mut self.world, window);
         }
     }
 
@@ -219,7 +230,11 @@ impl History {
         let at = self.dice.below(self.subscribers.len());
         let subscriber = &mut self.subscribers[at];
         if subscriber.is_open(&self.world) {
-            subscriber.subscribe(&mut self.world);
+            if self.dice.one_in(4) {
+                subscriber.unsubscribe(&mut self.world);
+            } else {
+                subscriber.subscribe(&mut self.world);
+            }
         }
     }
 
@@ -230,19 +245,35 @@ impl History {
     }
 
     fn change_store(&mut self) {
-        match self.dice.below(4) {
-            0 => self.world.store_answers = false,
-            1 => self.world.store_full = self.fills,
-            _ => {
-                self.world.store_answers = true;
-                self.world.store_full = false;
-            }
+        match self.dice.below(8) {
+            0 | 1 => self.world.store_answers = false,
+            2 | 3 => self.world.store_full = self.fills,
+            4 => self.world.store_reads = false,
+            5 => self.world.link_answers = false,
+            _ => self.mend(),
         }
         let (answers, full) = (self.world.store_answers, self.world.store_full);
         tell(
             self.tells,
             format_args!("the store answers: {answers}, is full: {full}"),
         );
+    }
+
+    /// Store and link do what they are for.
+    fn mend(&mut self) {
+        self.world.store_answers = true;
+        self.world.store_full = false;
+        self.world.store_reads = true;
+        self.world.link_answers = true;
+        let handed = self.world.link_heard.iter().filter_map(|heard| match heard {
+            LinkHeard::Message { shard, number, .. } => Some((*shard, *number)),
+            LinkHeard::Told(_) => None,
+        });
+        for (shard, number) in handed.collect::<Vec<_>>() {
+            if shard < usize::from(self.world.shards()) {
+                self.world.begin_link_answer(shard, number, Answer::Taken);
+            }
+        }
     }
 
     fn jump(&mut self) {
@@ -265,11 +296,15 @@ impl History {
     /// Everybody connects, and everything that is owed is done.
     fn come_to_rest(&mut self) {
         tell(self.tells, format_args!("everything comes to rest"));
-        self.world.store_answers = true;
-        self.world.store_full = false;
+        self.mend();
         self.settle();
         self.world.pass(Duration::from_secs(2));
         self.settle();
+        for subscriber in self.subscribers.iter().filter(|subscriber| !subscriber.is_kept) {
+            if subscriber.is_connected(&self.world) {
+                self.judge(subscriber);
+            }
+        }
         for round in 0.. {
             for publisher in &mut self.publishers {
                 if round == 0 || !publisher.is_connected(&self.world) {
@@ -278,7 +313,7 @@ impl History {
             }
             for subscriber in &mut self.subscribers {
                 if round == 0 || !subscriber.is_connected(&self.world) {
-                    subscriber.connect(&mut self.world);
+                    subscriber.connect(&mut self.world, 0);
                 }
             }
             self.settle();
@@ -303,6 +338,33 @@ impl History {
             if !busy {
                 return;
             }
+        }
+    }
+
+    fn judge(&self, subscriber: &Subscriber) {
+        self.nothing_is_lost(subscriber);
+        self.nothing_refused_came(subscriber);
+        self.nothing_comes_twice(subscriber);
+        self.order_is_kept(subscriber);
+    }
+
+    /// What was acknowledged on the link's topic was handed to it.
+    fn link_has_taken_all(&self) {
+        let handed = self.world.link_heard.iter().filter_map(|heard| match heard {
+            LinkHeard::Message { payload, .. } => String::from_utf8_lossy(payload).parse().ok(),
+            LinkHeard::Told(_) => None,
+        });
+        let handed: BTreeSet<usize> = handed.collect();
+        for number in self
+            .publishers
+            .iter()
+            .flat_map(|publisher| &publisher.acknowledged)
+        {
+            let sent = &self.written[*number].sent;
+            assert!(
+                sent.topic != TOPICS[2] || handed.contains(number),
+                "the link never got {sent:?}"
+            );
         }
     }
 
@@ -366,7 +428,7 @@ impl History {
             return;
         };
         let mut last: BTreeMap<(usize, &str, QoS), usize> = BTreeMap::new();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let owed = subscriber
             .applied
             .iter()
@@ -404,10 +466,15 @@ impl History {
             let retained = |number: &&usize| self.written[**number].sent.retain;
             let last = publisher.acknowledged.iter().filter(retained).max().copied();
             let stands = standing.get(&format!("r/{at}")).copied();
-            if self.fills {
+            if self.fills || !publisher.is_kept {
                 assert!(
                     stands.is_some() || last.is_none(),
                     "a retained message of {}",
+                    publisher.name
+                );
+                assert!(
+                    self.fills || stands >= last,
+                    "the retained message of {}: {stands:?}, not {last:?}",
                     publisher.name
                 );
                 continue;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use broker_core::testing::{ClientRef, Heard, World, persistent};
+use broker_core::testing::{ClientRef, Heard, World, clean, persistent};
 use mqtt_wire::{Ack, Packet, PacketId, Properties, Publish, QoS, Version};
 
 use crate::tell;
@@ -25,12 +25,13 @@ struct Outstanding {
     released: bool,
 }
 
-/// One publisher with a session that outlives its connections.
+/// One publisher. Its session outlives its connections, or ends with each: then it gives up what was not answered.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     pub(crate) name: String,
     tells: bool,
     version: Version,
+    pub(crate) is_kept: bool,
     connection: Option<ClientRef>,
     heard: usize,
     open: bool,
@@ -47,8 +48,9 @@ pub(crate) struct Publisher {
 const WINDOW: usize = 12;
 
 impl Publisher {
-    pub(crate) fn new(name: &str, version: Version, tells: bool) -> Self {
+    pub(crate) fn new(name: &str, version: Version, is_kept: bool, tells: bool) -> Self {
         Self {
+            is_kept,
             name: name.to_owned(),
             tells,
             version,
@@ -65,7 +67,14 @@ impl Publisher {
 
     pub(crate) fn connect(&mut self, world: &mut World) {
         tell(self.tells, format_args!("{} connects", self.name));
-        let connection = world.begin_connect(persistent(self.version, &self.name));
+        let connect = if self.is_kept {
+            persistent(self.version, &self.name)
+        } else {
+            self.outstanding.clear();
+            self.had_session = false;
+            clean(self.version, &self.name)
+        };
+        let connection = world.begin_connect(connect);
         world.client_mut(connection).acknowledges = false;
         self.connection = Some(connection);
         self.heard = 0;

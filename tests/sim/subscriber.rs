@@ -1,6 +1,9 @@
 //! A subscriber that keeps its own state over connections: what it applied, and which ids are not released.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+};
 
 use broker_core::testing::{ClientRef, Heard, Received, World, clean, filter, persistent};
 use mqtt_wire::{Ack, Connect, Packet, PacketId, QoS, RetainHandling, Subscription, Version};
@@ -14,12 +17,17 @@ pub(crate) struct Applied {
     pub(crate) qos: QoS,
 }
 
-/// One subscriber with a session that outlives its connections.
+/// One subscriber. Its session outlives its connections, or ends with each.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) name: String,
     tells: bool,
     version: Version,
+    pub(crate) is_kept: bool,
+    /// How many unacknowledged messages it takes; 0 for as many as the broker sends.
+    window: u16,
+    /// Ids of messages that came on this connection and were not completely acknowledged.
+    under_way: BTreeSet<PacketId>,
     /// Its filters with the levels it asks for.
     filters: Vec<(String, QoS)>,
     connection: Option<ClientRef>,
@@ -35,11 +43,20 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn new(name: &str, version: Version, filters: &[(&str, QoS)], tells: bool) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        version: Version,
+        is_kept: bool,
+        filters: &[(&str, QoS)],
+        tells: bool,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             tells,
             version,
+            is_kept,
+            window: 0,
+            under_way: BTreeSet::new(),
             filters: filters
                 .iter()
                 .map(|(text, qos)| ((*text).to_owned(), *qos))
@@ -55,8 +72,21 @@ impl Subscriber {
         }
     }
 
-    pub(crate) fn connect(&mut self, world: &mut World) {
-        self.connect_as(world, persistent(self.version, &self.name));
+    pub(crate) fn connect(&mut self, world: &mut World, window: u16) {
+        if !self.is_kept {
+            self.forget();
+            return self.connect_as(world, clean(self.version, &self.name));
+        }
+        self.window = if self.version == Version::V5 { window } else { 0 };
+        let receive_maximum = NonZeroU16::new(self.window);
+        let connect = persistent(self.version, &self.name);
+        self.connect_as(
+            world,
+            Connect {
+                receive_maximum,
+                ..connect
+            },
+        );
     }
 
     /// Ends its session and begins another.
@@ -69,6 +99,12 @@ impl Subscriber {
             },
         );
         self.version = Version::V5;
+        self.is_kept = true;
+        self.window = 0;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.had_session = false;
         self.owed_from = None;
         self.unreleased.clear();
@@ -89,6 +125,7 @@ impl Subscriber {
         world.client_mut(connection).acknowledges = false;
         self.connection = Some(connection);
         self.heard = 0;
+        self.under_way.clear();
         self.open = false;
         self.awaited_subacks = 0;
     }
@@ -123,6 +160,19 @@ impl Subscriber {
             };
             world.begin_subscribe(connection, None, subscription);
         }
+    }
+
+    /// Unsubscribes from its first filter. Nothing is owed to it until it subscribes again.
+    pub(crate) fn unsubscribe(&mut self, world: &mut World) {
+        let (Some(connection), Some((text, _))) = (self.connection, self.filters.first()) else {
+            return;
+        };
+        if self.awaited_subacks > 0 {
+            return; // A SUBACK under way would be taken for one of a later subscription.
+        }
+        tell(self.tells, format_args!("{} unsubscribes from {text}", self.name));
+        self.owed_from = None;
+        world.begin_unsubscribe(connection, text);
     }
 
     /// The highest level it asked for on a topic.
@@ -169,6 +219,7 @@ impl Subscriber {
                 None
             }
             Heard::Packet(Packet::PubRel(ack)) => {
+                self.under_way.insert(ack.packet_id);
                 self.unreleased.remove(&ack.packet_id);
                 Some(Packet::PubComp(Ack::new(ack.packet_id)))
             }
@@ -179,7 +230,11 @@ impl Subscriber {
                 None
             }
         };
-        if let Some(answer) = answer.filter(|_| answers) {
+        // One whose session ends with its connection answers always: what it does not answer would not come again.
+        if let Some(answer) = answer.filter(|_| answers || !self.is_kept) {
+            if let Packet::PubAck(ack) | Packet::PubComp(ack) = &answer {
+                self.under_way.remove(&ack.packet_id);
+            }
             world.begin_send(connection, &answer);
         }
         true
@@ -191,6 +246,13 @@ impl Subscriber {
             self.apply(message, number);
             return None;
         };
+        assert!(self.under_way.insert(id), "{}: id {id} is in use", self.name);
+        assert!(
+            self.window == 0 || self.under_way.len() <= usize::from(self.window),
+            "{} takes no more than {}",
+            self.name,
+            self.window
+        );
         if message.qos == QoS::AtLeastOnce {
             self.apply(message, number);
             return Some(Packet::PubAck(Ack::new(id)));

@@ -72,6 +72,8 @@ pub type Gate = Box<dyn FnMut(&str, &Question) -> bool>;
 struct Home {
     shard: Shard,
     out: Outputs,
+    /// Whether something happened in a round that has not ended.
+    in_round: bool,
     slots: Vec<Option<ClientRef>>,
     unwritten: VecDeque<(u64, Batch)>,
     recalls: VecDeque<Recall>,
@@ -86,6 +88,9 @@ pub struct World {
     wall: WallTime,
     settings: Arc<Settings>,
     homes: Vec<Home>,
+    /// What shards want done, in order.
+    duties: VecDeque<(usize, Output)>,
+    performs: bool,
     disk: Disk,
     clients: Vec<Client>,
     gate: Option<Gate>,
@@ -98,6 +103,10 @@ pub struct World {
     pub store_full: bool,
     /// Whether links answer by themselves that they took a message.
     pub link_answers: bool,
+    /// Whether what was kept can be read back.
+    pub store_reads: bool,
+    /// Whether several things may happen in one round of a shard, and not one in each.
+    pub long_rounds: bool,
 }
 
 /// What an attached link wants: filters with responsibility, watched filters, presence.
@@ -154,6 +163,8 @@ impl World {
             wall: WallTime(1_800_000_000_000),
             settings: Arc::new(settings),
             homes: Vec::new(),
+            duties: VecDeque::new(),
+            performs: false,
             disk: Disk::default(),
             clients: Vec::new(),
             gate: None,
@@ -162,6 +173,8 @@ impl World {
             store_answers: true,
             store_full: false,
             link_answers: true,
+            store_reads: true,
+            long_rounds: false,
         };
         world.start(shards);
         world
@@ -198,6 +211,7 @@ impl World {
             .map(|(share, id)| Home {
                 shard: Shard::new(ShardId(id), shards, Arc::clone(&self.settings), self.seed, share),
                 out: Outputs::default(),
+                in_round: false,
                 slots: Vec::new(),
                 unwritten: VecDeque::new(),
                 recalls: VecDeque::new(),
@@ -361,6 +375,7 @@ impl World {
     pub fn begin_connect(&mut self, connect: Connect) -> ClientRef {
         let shards = self.shards();
         let home = usize::from(ShardId::of(&connect.client_id, shards).0);
+        self.carry_out(home); // A slot whose closing is still to be done is not free.
         let client = ClientRef(self.clients.len());
         let badge = Badge::named(connect.username.as_deref().unwrap_or(&connect.client_id));
         let slots = &mut self.home(home).slots;
@@ -478,8 +493,13 @@ impl World {
 
     /// The link answers a message it was handed by a shard.
     pub fn link_answer(&mut self, shard: usize, number: u64, answer: Answer) {
-        self.step(shard, Input::LinkAnswered { number, answer });
+        self.begin_link_answer(shard, number, answer);
         self.settle();
+    }
+
+    /// The same, and nothing more happens yet.
+    pub fn begin_link_answer(&mut self, shard: usize, number: u64, answer: Answer) {
+        self.step(shard, Input::LinkAnswered { number, answer });
     }
 
     // How things happen
@@ -494,6 +514,9 @@ impl World {
                 }
                 if !home.recalls.is_empty() {
                     possible.push(Event::Recall(at));
+                }
+                if home.in_round {
+                    possible.push(Event::EndOfRound(at));
                 }
                 let waiting = home.mail.iter().enumerate().filter(|(_, mail)| !mail.is_empty());
                 possible.extend(waiting.map(|(to, _)| Event::Mail(at, to)));
@@ -514,7 +537,8 @@ impl World {
         for _ in 0..steps {
             let home = self.dice.below(self.homes.len());
             let to = self.dice.below(self.homes.len());
-            match self.dice.below(4) {
+            match self.dice.below(5) {
+                4 => self.happen(Event::EndOfRound(home)),
                 0 if self.store_answers => self.happen(Event::Commit(home)),
                 1 => self.happen(Event::Recall(home)),
                 2 => self.happen(Event::Mail(home, to)),
@@ -564,9 +588,15 @@ impl World {
                 let Some(recall) = self.home(home).recalls.pop_front() else {
                     return;
                 };
-                let (page, _) = recall.read(&self.disk);
+                let (page, _) = if self.store_reads {
+                    let (page, error) = recall.read(&self.disk);
+                    (page, error.map(|never| match never {}))
+                } else {
+                    recall.read(&disk::Unreadable)
+                };
                 self.step(home, Input::Recalled { page });
             }
+            Event::EndOfRound(home) => self.carry_out(home),
             Event::Mail(home, to) => {
                 let mail = self.home(home).mail.get_mut(to).and_then(VecDeque::pop_front);
                 let Some(mail) = mail else { return };
@@ -588,17 +618,21 @@ impl World {
         home
     }
 
-    /// One step and its round: everything it asked for is done or noted.
+    /// One step, and the end of its round if it comes at once: then everything it asked for is done or noted.
     fn step(&mut self, at: usize, input: Input<'_>) {
         let now = self.now;
         let home = self.home(at);
         home.shard.step(now, input, &mut home.out);
-        self.carry_out(at);
+        home.in_round = true;
+        if !self.long_rounds || self.dice.one_in(4) {
+            self.carry_out(at);
+        }
     }
 
     fn carry_out(&mut self, at: usize) {
         let now = self.now;
         let home = self.home(at);
+        home.in_round = false;
         home.shard.end_round(now, &mut home.out);
         let duties = std::mem::take(&mut home.out.duties);
         let mut touched = Vec::new();
@@ -606,9 +640,14 @@ impl World {
         for connection in touched {
             self.flush(at, connection);
         }
-        for duty in duties {
+        self.duties.extend(duties.into_iter().map(|duty| (at, duty)));
+        if std::mem::replace(&mut self.performs, true) {
+            return; // What a duty brings about is done after those before it.
+        }
+        while let Some((at, duty)) = self.duties.pop_front() {
             self.perform(at, duty);
         }
+        self.performs = false;
     }
 
     /// Moves what a shard wrote to the client it is for, unless that does not read.
@@ -731,6 +770,7 @@ impl World {
 enum Event {
     Commit(usize),
     Recall(usize),
+    EndOfRound(usize),
     Mail(usize, usize),
     Reply(ClientRef),
 }

@@ -204,7 +204,7 @@ impl Queue {
         self.held.retain(|(_, held)| *held != hold);
         for entry in self.loaded.iter_mut().filter(|entry| entry.hold == Some(hold)) {
             entry.hold = None;
-            entry.waiting.body = body;
+            entry.waiting.body = body.filter(|_| entry.seq.is_some());
         }
     }
 

@@ -88,3 +88,19 @@ impl Shelves for Disk {
         Ok(())
     }
 }
+
+/// Shelves that cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+impl Shelves for Unreadable {
+    type Error = &'static str;
+
+    fn get(&self, _: Shelf, _: &[u8]) -> Result<Option<Vec<u8>>, Self::Error> {
+        Err("cannot be read")
+    }
+
+    fn scan(&self, _: Shelf, _: &[u8], _: Option<&[u8]>, _: &mut Visit<'_>) -> Result<(), Self::Error> {
+        Err("cannot be read")
+    }
+}

@@ -115,12 +115,18 @@ impl World {
 
     /// Unsubscribes from one filter, and lets everything settle.
     pub fn unsubscribe(&mut self, client: ClientRef, topics: &str) {
+        self.begin_unsubscribe(client, topics);
+        self.settle();
+    }
+
+    /// Unsubscribes from one filter.
+    pub fn begin_unsubscribe(&mut self, client: ClientRef, topics: &str) {
         let unsubscribe = Unsubscribe {
             packet_id: self.client_mut(client).take_id(),
             filters: vec![filter(topics)],
             user_properties: Vec::new(),
         };
-        self.send(client, &Packet::Unsubscribe(unsubscribe));
+        self.begin_send(client, &Packet::Unsubscribe(unsubscribe));
     }
 
     /// Sends DISCONNECT with this reason, and lets everything settle.

@@ -135,6 +135,33 @@ fn shared_body_is_stored_once_and_goes_with_its_last_reader() {
     });
 }
 
+/// Those whose sessions end with their connections have no part in a stored body: what they acknowledge leaves it to those
+/// who are away.
+#[test]
+fn shared_body_is_not_consumed_by_clean_sessions() {
+    everywhere(|world| {
+        for name in ["one", "two"] {
+            let client = world.connect(persistent(Version::V5, name));
+            world.subscribe(client, "room/+", QoS::ExactlyOnce);
+            world.drop_connection(client);
+        }
+        for at in 0..4 {
+            let client = world.connect(clean(Version::V5, &format!("clean-{at}")));
+            world.subscribe(client, "room/+", QoS::ExactlyOnce);
+        }
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            world.publish(publisher, "room/1", "on", qos);
+        }
+        assert_eq!(world.disk().len(Shelf::Bodies), 2);
+        for name in ["one", "two"] {
+            let client = world.connect(persistent(Version::V5, name));
+            assert_eq!(world.client(client).payloads(), ["on", "on"]);
+        }
+        assert_eq!(world.disk().len(Shelf::Bodies), 0);
+    });
+}
+
 /// A message that only one session waits for stands in its queue entry.
 #[test]
 fn message_for_one_stands_inline() {
