@@ -90,6 +90,7 @@ async fn twins_changes_and_versions_survive_on_disk() {
         "a deleted twin goes on from its tombstone"
     );
     assert_eq!(world.service.committed_changes(), committed + 2);
+    world.end().await;
 }
 
 #[tokio::test]

@@ -117,6 +117,11 @@ impl Reply {
 }
 
 impl World {
+    /// Stops the service and closes its store: a process that ends while a store on disk is still open aborts.
+    pub(crate) async fn end(self) {
+        self.service.stop().await;
+    }
+
     pub(crate) fn new() -> Self {
         Self::with(Settings::default())
     }

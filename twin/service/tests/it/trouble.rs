@@ -100,4 +100,5 @@ async fn a_flood_of_large_updates_is_slowed_down_and_not_refused() {
             .iter()
             .any(|message| message.topic().ends_with("rejected"))
     );
+    world.end().await;
 }
