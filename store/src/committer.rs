@@ -89,6 +89,7 @@ impl Committer {
             pace: Pace::default(),
             unsynced: None,
             failed: None,
+            full: false,
         };
         let thread = thread::Builder::new()
             .name("store".into())
@@ -167,6 +168,10 @@ struct Writer {
     unsynced: Option<Instant>,
     /// The failure after which nothing is written any more.
     failed: Option<CommitError>,
+    /// There was no room when last written or synced. The engine's log cannot be synced from then on: it would fail for
+    /// good. Once there is room the engine writes everything to synced tables and begins a new log, which shows in
+    /// the next write that succeeds.
+    full: bool,
 }
 
 impl Drop for Writer {
@@ -289,9 +294,11 @@ impl Writer {
             .collect();
         let result = match (batches.is_empty(), sync) {
             (false, _) => self.shared.engine.write(&batches, sync),
+            (true, true) if self.full => Err(CommitError::Full),
             (true, true) => self.shared.engine.sync(),
             (true, false) => return Ok(()),
         };
+        self.full &= result.is_err();
         match &result {
             Ok(()) if sync => self.unsynced = None,
             Ok(())
@@ -321,14 +328,18 @@ impl Writer {
             && self.failed.is_none()
             && let Err(error) = self.shared.engine.sync()
         {
-            self.unsynced = Some(Instant::now());
             self.note(&error);
         }
     }
 
     fn note(&mut self, error: &CommitError) {
-        if matches!(error, CommitError::Failed(_)) {
-            self.failed = Some(error.clone());
+        match error {
+            CommitError::Failed(_) => self.failed = Some(error.clone()),
+            CommitError::Full => {
+                self.full = true;
+                self.unsynced = None;
+            }
+            _ => (),
         }
     }
 

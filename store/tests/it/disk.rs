@@ -1,27 +1,34 @@
 //! A disk that is full, and one that fails.
 
 use std::env;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use store::{Batch, CommitError, Durability, Store};
+use store::{Batch, CommitError, Durability, Options, Store};
 
-use crate::support::{Dice, TWINS, entries, folder, get, open, put};
+use crate::support::{Dice, KEYSPACES, TWINS, entries, folder, get, open, options, put};
 
 /// A file system of a known small size. Unmounts at its end.
 struct Small<'a>(&'a Path);
 
 impl<'a> Small<'a> {
-    fn mount(path: &'a Path) -> Option<Self> {
+    fn mount(path: &'a Path, mib: u32) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(path);
+        mount
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(path);
         mount
             .output()
             .is_ok_and(|output| output.status.success())
             .then_some(Self(path))
+    }
+
+    fn grow(&self, mib: u32) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,size={mib}m")]).arg(self.0);
+        assert!(mount.status().unwrap().success());
     }
 }
 
@@ -31,37 +38,57 @@ impl Drop for Small<'_> {
     }
 }
 
-fn commit(store: &Store, number: u32) -> Result<(), CommitError> {
+fn commit(store: &Store, number: u32, durability: Durability) -> Result<(), CommitError> {
     let mut dice = Dice::seeded(u64::from(number));
     let incompressible: Vec<u8> = (0..10_000).map(|_| dice.below(256) as u8).collect();
     let mut batch = Batch::new();
     batch.put(TWINS, &number.to_be_bytes(), &incompressible);
-    store.commit_blocking(batch, Durability::Fsync)
+    store.commit_blocking(batch, durability)
+}
+
+/// What is written to tables runs out of room.
+#[test]
+fn a_full_disk_refuses_commits_until_there_is_room() {
+    fill_the_disk_and_make_room(12, &options(), Durability::Fsync);
+}
+
+/// The log runs out of room, and what is in it is due to be synced while the disk is full.
+#[test]
+fn a_full_disk_refuses_commits_that_are_synced_later_until_there_is_room() {
+    let options = Options {
+        write_buffer_bytes: 64 << 20,
+        ..options()
+    };
+    fill_the_disk_and_make_room(12, &options, Durability::Os);
 }
 
 /// Mounting needs root; without it the story is not told.
-#[test]
-fn a_full_disk_refuses_commits_until_there_is_room() {
+fn fill_the_disk_and_make_room(mib: u32, options: &Options, durability: Durability) {
     let folder = folder();
-    let Some(_small) = Small::mount(folder.path()) else {
+    let Some(small) = Small::mount(folder.path(), mib) else {
         println!("not told: mounting a small file system needs root");
         return;
     };
     let data = folder.path().join("data");
-    let store = open(&data);
+    let store = Store::open(&data, options, &KEYSPACES).unwrap().store;
     put(&store, TWINS, "before", "x");
-    let ballast = folder.path().join("ballast");
-    fs::write(&ballast, vec![1; 12 << 20]).unwrap();
-    let refused = (0..10_000).find_map(|number| commit(&store, number).err().map(|error| (number, error)));
+    let refused = (0..10_000).find_map(|number| {
+        commit(&store, number, durability)
+            .err()
+            .map(|error| (number, error))
+    });
     let (number, error) = refused.unwrap();
     assert_eq!(error, CommitError::Full);
-    assert_eq!(commit(&store, number), Err(CommitError::Full));
+    let still_full = Instant::now();
+    while still_full.elapsed() < options.sync_interval * 2 {
+        assert_eq!(commit(&store, number, durability), Err(CommitError::Full));
+    }
     assert_eq!(get(&store, TWINS, "before"), Some("x".into()));
     assert_eq!(entries(&store, TWINS).len(), number as usize + 1);
-    fs::remove_file(ballast).unwrap();
+    small.grow(64);
     let deadline = Instant::now() + Duration::from_secs(30);
     let started = Instant::now();
-    while let Err(error) = commit(&store, number) {
+    while let Err(error) = commit(&store, number, durability) {
         assert_eq!(error, CommitError::Full);
         assert!(Instant::now() < deadline, "still full");
         thread::yield_now();
@@ -80,11 +107,15 @@ fn the_process_with_the_failing_disk() {
     let store = open(Path::new(&folder));
     put(&store, TWINS, "before", "x");
     let (number, error) = (0..1_000)
-        .find_map(|number| commit(&store, number).err().map(|error| (number, error)))
+        .find_map(|number| {
+            commit(&store, number, Durability::Fsync)
+                .err()
+                .map(|error| (number, error))
+        })
         .unwrap();
     assert!(matches!(error, CommitError::Failed(_)), "{error}");
     for other in [number, number + 1] {
-        assert_eq!(commit(&store, other), Err(error.clone()));
+        assert_eq!(commit(&store, other, Durability::Fsync), Err(error.clone()));
     }
     assert_eq!(get(&store, TWINS, "before"), Some("x".into()));
     assert_eq!(entries(&store, TWINS).len(), number as usize + 1);
@@ -112,5 +143,5 @@ fn a_failed_write_ends_writing_until_the_restart_and_reads_go_on() {
     let number: u32 = number.lines().next().unwrap().parse().unwrap();
     let store = open(folder.path());
     assert!((0..number).all(|number| store.get(TWINS, &number.to_be_bytes()).unwrap().is_some()));
-    assert_eq!(commit(&store, number), Ok(()));
+    assert_eq!(commit(&store, number, Durability::Fsync), Ok(()));
 }
