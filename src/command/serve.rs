@@ -72,6 +72,8 @@ pub(super) fn start_logging(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that standard error does not take is lost: to complain of that on standard error is a panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let set = match log.format {
         LogFormat::Text => lines

@@ -1,8 +1,10 @@
 //! From nothing to serving, and back to nothing.
 
+use std::process::Stdio;
+
 use mqtt_wire::QoS;
 
-use crate::support::{House, Mqtt, run, twinmq};
+use crate::support::{House, Mqtt, Running, run, twinmq};
 
 #[test]
 fn sigterm_tells_clients_keeps_everything_and_exits_with_0() {
@@ -32,6 +34,20 @@ fn the_start_line_names_every_listener_with_its_port() {
     assert_eq!(broker.http().get("/readyz").json()["status"], "ready");
     let metrics = broker.http().get("/metrics");
     assert!(metrics.body.contains("twinmq_"), "{metrics:?}");
+}
+
+#[test]
+fn a_log_that_takes_no_line_stops_nobody() {
+    let house = House::open();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = house.command();
+    command
+        .args(["--mqtt", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(full);
+    let broker = Running::when_ready(command.spawn().unwrap()).unwrap();
+    Mqtt::clean(broker.mqtt(), "client").publish_acked("a", b"1", false);
+    assert!(broker.stop().success());
 }
 
 #[test]
