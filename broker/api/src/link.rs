@@ -14,6 +14,8 @@ pub struct LinkSpec {
     pub name: String,
     /// Which messages it receives.
     pub subscriptions: Vec<LinkSubscription>,
+    /// Messages on these topics reach links only, whoever else subscribes to them.
+    pub alone: Vec<TopicFilter>,
     /// It hears of every client subscription that overlaps one of these filters.
     pub watches: Vec<TopicFilter>,
     /// Whether it hears of clients that come and go.

@@ -146,6 +146,8 @@ pub enum Input<'a> {
     LinkAttached {
         /// Which messages it gets, and whether with responsibility.
         subscriptions: Vec<(TopicFilter, bool)>,
+        /// Messages on these topics reach links only.
+        alone: Vec<TopicFilter>,
         /// Which client subscriptions it hears of.
         watches: Vec<TopicFilter>,
         /// Whether it hears of clients that come and go.

@@ -140,10 +140,11 @@ impl Shard {
             Input::Mail { from, mail } => self.take_mail(from, mail, out),
             Input::LinkAttached {
                 subscriptions,
+                alone,
                 watches,
                 presence,
             } => {
-                self.attach_link(&subscriptions, watches, presence);
+                self.attach_link(&subscriptions, &alone, watches, presence);
             }
             Input::LinkPublished { message } => self.take_link_message(message, out),
             Input::LinkAnswered { number, answer } => self.take_answer(number, answer, out),

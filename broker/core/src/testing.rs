@@ -114,6 +114,8 @@ pub struct World {
 pub struct LinkSpec {
     /// Which messages, and whether with responsibility.
     pub subscriptions: Vec<(String, bool)>,
+    /// Messages on these topics reach links only.
+    pub alone: Vec<String>,
     /// Which client subscriptions it hears of.
     pub watches: Vec<String>,
     /// Whether it hears of clients that come and go.
@@ -236,11 +238,13 @@ impl World {
                 .iter()
                 .map(|(filter, takes)| (parse(filter), *takes))
                 .collect();
+            let alone = spec.alone.iter().map(parse).collect();
             let watches = spec.watches.iter().map(parse).collect();
             self.step(
                 home,
                 Input::LinkAttached {
                     subscriptions,
+                    alone,
                     watches,
                     presence: spec.presence,
                 },

@@ -45,6 +45,8 @@ pub(crate) struct Route {
     pub(crate) sessions: Vec<Target>,
     pub(crate) shards: Vec<RemoteTarget>,
     pub(crate) links: Vec<LinkTarget>,
+    /// Whether only links get it.
+    pub(crate) alone: bool,
     /// Whether a message above `QoS` 0 has to be stored for one of them.
     pub(crate) durable: bool,
 }
@@ -122,6 +124,11 @@ impl Topics {
         });
     }
 
+    /// From now on messages on these topics are for links only.
+    pub(crate) fn keep_for_links(&mut self, filter: &TopicFilter) {
+        self.change(filter, |subscribers| subscribers.alone = true);
+    }
+
     /// Notes what another shard told of its subscribers.
     pub(crate) fn note_interest(&mut self, filter: &TopicFilter, shard: ShardId, interest: Interest) {
         self.change(filter, |subscribers| {
@@ -186,6 +193,7 @@ impl Route {
     }
 
     fn add(&mut self, subscribers: &Subscribers) {
+        self.alone |= subscribers.alone;
         self.links.extend_from_slice(&subscribers.links);
         self.shards.extend_from_slice(&subscribers.shards);
         self.sessions
@@ -202,6 +210,10 @@ impl Route {
     /// Each receiver once. A session with several matching subscriptions gets one copy at the highest quality of service
     /// with all their identifiers [MQTT-3.3.5-1], [MQTT-3.3.4-4].
     fn in_order(mut self) -> Self {
+        if self.alone {
+            self.sessions.clear();
+            self.shards.clear();
+        }
         self.sessions.sort_by_key(|target| target.session);
         self.sessions.dedup_by(|later, kept| {
             let same = later.session == kept.session;

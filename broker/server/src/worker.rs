@@ -174,6 +174,7 @@ impl Worker {
                     .iter()
                     .map(|s| (s.filter.clone(), s.responsible))
                     .collect(),
+                alone: spec.alone.clone(),
                 watches: spec.watches.clone(),
                 presence: spec.presence,
             });

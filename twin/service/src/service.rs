@@ -124,6 +124,7 @@ impl Service {
         LinkSpec {
             name: "twin".to_owned(),
             subscriptions: topics::REQUESTS.iter().map(subscription).collect(),
+            alone: topics::REQUESTS_OF_ME.map(filter).to_vec(),
             watches: topics::DELTAS
                 .iter()
                 .chain([&topics::MINE])

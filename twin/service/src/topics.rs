@@ -183,6 +183,16 @@ pub(crate) const REQUESTS: [(&str, bool); 12] = [
     ("$twin/+/name/+/delete", true),
 ];
 
+/// The requests by which every device speaks of itself. All of them may subscribe to `$twin/me/#`, so nobody hears another's.
+pub(crate) const REQUESTS_OF_ME: [&str; 6] = [
+    "$twin/me/get",
+    "$twin/me/update",
+    "$twin/me/delete",
+    "$twin/me/name/+/get",
+    "$twin/me/name/+/update",
+    "$twin/me/name/+/delete",
+];
+
 /// Who subscribes to one of these hears of a delta. `$twin/+` holds `$twin/me` as well.
 pub(crate) const DELTAS: [&str; 4] = [
     "$aws/things/+/shadow/update/delta",
@@ -294,9 +304,10 @@ mod tests {
         for prefix in [Prefix::Aws, Prefix::Native, Prefix::Me] {
             for twin in ["", "motor"] {
                 for (tail, _) in TAILS {
+                    let device = if prefix == Prefix::Me { ME } else { "pump-7" };
                     let topic = Topic {
                         prefix,
-                        device: "me",
+                        device,
                         twin,
                         tail,
                     }
@@ -306,6 +317,9 @@ mod tests {
                         |filter: &str| TopicFilter::parse(filter).is_ok_and(|filter| filter.contains(&topic));
                     let requests = REQUESTS.iter().filter(|(filter, _)| matched(filter)).count();
                     assert_eq!(requests, usize::from(matches!(tail, Tail::Request(_))), "{topic}");
+                    let alone = REQUESTS_OF_ME.iter().filter(|filter| matched(filter)).count();
+                    let of_me = prefix == Prefix::Me && matches!(tail, Tail::Request(_));
+                    assert_eq!(alone, usize::from(of_me), "{topic}");
                     let deltas = DELTAS.iter().filter(|filter| matched(filter)).count();
                     assert_eq!(deltas, usize::from(tail == Tail::Delta), "{topic}");
                 }

@@ -54,12 +54,16 @@ impl Shard {
     pub(crate) fn attach_link(
         &mut self,
         subscriptions: &[(TopicFilter, bool)],
+        alone: &[TopicFilter],
         watches: Vec<TopicFilter>,
         presence: bool,
     ) {
         let link = LinkId(u8::try_from(self.links.0.len()).unwrap_or(u8::MAX));
         for (filter, responsible) in subscriptions {
             self.topics.subscribe_link(filter, link, *responsible);
+        }
+        for filter in alone {
+            self.topics.keep_for_links(filter);
         }
         self.links.0.push(LinkState {
             watches,

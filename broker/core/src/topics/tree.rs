@@ -22,11 +22,13 @@ pub(super) struct Subscribers {
     pub(super) sessions: Vec<Subscriber>,
     pub(super) shards: Vec<RemoteTarget>,
     pub(super) links: Vec<LinkTarget>,
+    /// Whether only links get what matches.
+    pub(super) alone: bool,
 }
 
 impl Subscribers {
     fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.shards.is_empty() && self.links.is_empty()
+        self.sessions.is_empty() && self.shards.is_empty() && self.links.is_empty() && !self.alone
     }
 }
 

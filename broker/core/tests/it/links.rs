@@ -72,6 +72,40 @@ fn link_hears_each_message_once() {
     });
 }
 
+/// What is for links alone reaches no client, whatever it has subscribed to and wherever it is at home.
+#[test]
+fn what_is_for_links_alone_reaches_no_client() {
+    everywhere(|world| {
+        world.attach_link(LinkSpec {
+            subscriptions: vec![("to/+".to_owned(), true)],
+            alone: vec!["to/me".to_owned()],
+            ..LinkSpec::default()
+        });
+        let curious: Vec<_> = (0..4)
+            .map(|at| {
+                let name = format!("curious-{at}");
+                let client = world.connect(if at < 2 {
+                    clean(Version::V5, &name)
+                } else {
+                    persistent(Version::V5, &name)
+                });
+                world.subscribe(client, "to/#", QoS::ExactlyOnce);
+                world.subscribe(client, "to/me", QoS::ExactlyOnce);
+                client
+            })
+            .collect();
+        let device = world.connect(clean(Version::V5, "device"));
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            world.publish(device, "to/me", "secret", qos);
+            world.publish(device, "to/all", "open", qos);
+        }
+        assert_eq!(handed(world).len(), 6);
+        for client in curious {
+            assert_eq!(world.client(client).payloads(), ["open"; 3]);
+        }
+    });
+}
+
 /// A link without responsibility holds no acknowledgement.
 #[test]
 fn link_without_responsibility_holds_nothing() {
