@@ -216,14 +216,14 @@ fn a_flipped_byte_in_the_format_file_costs_nothing() {
 fn a_flipped_byte_in_any_other_file_costs_nothing() {
     let house = House::build();
     for name in ["LOCK", "SEAL", "db/LOCK", "db/IDENTITY", "db/LOG"] {
-        let copy = house.copy();
-        let path = copy.path().join(name);
-        let length = fs::metadata(&path).unwrap().len() as usize;
+        let length = fs::metadata(house.folder.path().join(name)).unwrap().len() as usize;
         for at in [0, length / 2, length.saturating_sub(1)]
             .into_iter()
             .filter(|at| *at < length)
         {
-            flip(&path, at);
+            // A copy for each: the engine writes a new log at each start.
+            let copy = house.copy();
+            flip(&copy.path().join(name), at);
             let (store, _) = open_damaged(copy.path());
             assert_eq!(content(&store), house.content, "{name} flipped at {at}");
         }
