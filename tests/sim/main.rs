@@ -14,7 +14,7 @@ use std::{env, fmt};
 use history::History;
 
 /// Seeds tried without being asked for more.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 10_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;

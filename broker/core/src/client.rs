@@ -5,9 +5,11 @@ mod alias;
 pub(crate) mod ask;
 pub(crate) mod connect;
 mod farewell;
+mod flights;
 mod inbound;
 mod outbound;
 pub(crate) mod subscribe;
+mod write;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

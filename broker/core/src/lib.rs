@@ -35,7 +35,7 @@ pub use batch::{Batch, Op, Shelf, Shelves, Visit};
 pub use counters::Counters;
 pub use input::{Answer, ConnectionId, Input, LinkId, LinkMessage, ShardId, To};
 pub use mail::Mail;
-pub use message::Message;
+pub use message::{Expiry, Message};
 pub use moment::{Moment, WallTime};
 pub use output::{Departure, Outbox, Output, Outputs, Question, Told};
 pub use recall::{Page, Recall};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mqtt_wire::{ClientId, PacketId, QoS, RetainHandling, TopicFilter};
 
-use crate::{Badge, Batch, Shelf, WallTime, message::Message, session::Will, subscription::Options};
+use crate::{Badge, Batch, Expiry, Shelf, WallTime, message::Message, session::Will, subscription::Options};
 
 const FORMAT: u8 = 1;
 
@@ -310,7 +310,8 @@ fn put_time(out: &mut Vec<u8>, time: Option<WallTime>) {
 fn put_message(out: &mut Vec<u8>, message: &Message) {
     out.reserve(32 + message.len_bytes());
     out.extend_from_slice(&[message.qos as u8, u8::from(message.retain)]);
-    put_time(out, message.expires);
+    put_time(out, message.expires.map(|expires| expires.at));
+    out.extend_from_slice(&message.expires.map_or(0, |expires| expires.secs).to_be_bytes());
     put_bytes(out, message.topic.as_bytes());
     put_bytes(out, &message.properties);
     put_bytes(out, &message.payload);
@@ -357,6 +358,11 @@ impl<'a> Reader<'a> {
             .map(|millis| Some(WallTime(millis)).filter(|time| time.0 != 0))
     }
 
+    fn expiry(&mut self) -> Option<Option<Expiry>> {
+        let (at, secs) = (self.time()?, self.u32()?);
+        Some(at.map(|at| Expiry { at, secs }))
+    }
+
     fn bytes(&mut self) -> Option<&'a [u8]> {
         let len = self.u32()?;
         self.take(usize::try_from(len).ok()?)
@@ -380,7 +386,7 @@ impl<'a> Reader<'a> {
         Some(Message {
             qos: self.qos()?,
             retain: self.u8()? != 0,
-            expires: self.time()?,
+            expires: self.expiry()?,
             topic: self.text()?.into(),
             properties: Bytes::copy_from_slice(self.bytes()?),
             payload: Bytes::copy_from_slice(self.bytes()?),

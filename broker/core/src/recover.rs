@@ -1,5 +1,7 @@
 //! Reading back what was kept when the process ends and another begins: each shard's share of it, checked.
 
+mod restore;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
@@ -9,15 +11,14 @@ use std::{
 use mqtt_wire::{ClientId, PacketId, QoS, TopicFilter};
 
 use crate::{
-    Batch, Moment, Shard, ShardId, Shelf, Shelves, WallTime,
+    Batch, ShardId, Shelf, Shelves, WallTime,
     client::connect::SESSION_SHARD_BITS,
     mail::Letter,
     message::Message,
     record::{self, Body, Outgoing, SessionRecord, Waiting},
-    session::{Flight, Inflight, Queue, Receipt, Session, Stage},
+    session::{Flight, Queue, Receipt, Stage},
     subscription::Options,
-    timers::Timer,
-    topics::{Interest, retained::Retained},
+    topics::Interest,
 };
 
 /// What one shard gets of what was kept.
@@ -84,7 +85,7 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
         references: BTreeMap::new(),
     };
     let sessions = reading.sessions()?;
-    let (retained, last_retained) = reading.retained(wall)?;
+    let (retained, last_retained) = reading.retained()?;
     let last_orphan = reading.drop_orphans(&sessions)?;
     let last_body = reading.bodies()?;
     let Reading {
@@ -326,8 +327,7 @@ impl<S: Shelves> Reading<'_, S> {
         for body in bodies {
             *self.references.entry(body).or_default() += 1;
         }
-        self.cleanup
-            .delete_range(Shelf::Queue, &record::session_key(number), &from);
+        self.drop_consumed(number, &from)?;
         let taken = flights.iter().filter_map(|flight| flight.seq).collect();
         Ok(Queue::recovered(
             first.unwrap_or(next),
@@ -337,6 +337,21 @@ impl<S: Shelves> Reading<'_, S> {
             taken,
             sent_before.min(next),
         ))
+    }
+
+    /// Messages before a session's cursor go.
+    fn drop_consumed(&mut self, number: u64, cursor: &[u8]) -> Result<(), S::Error> {
+        let start = record::session_key(number);
+        let mut found = false;
+        self.shelves
+            .scan(Shelf::Queue, &start, Some(cursor), &mut |_, _| {
+                found = true;
+                ControlFlow::Break(())
+            })?;
+        if found {
+            self.cleanup.delete_range(Shelf::Queue, &start, cursor);
+        }
+        Ok(())
     }
 
     /// Everything of sessions that are gone, or whose record cannot be read, goes. Answers the highest of their numbers.
@@ -386,7 +401,7 @@ impl<S: Shelves> Reading<'_, S> {
     }
 
     /// The highest version of each topic's retained message, and the highest of all.
-    fn retained(&mut self, wall: WallTime) -> Result<(Vec<Versioned>, u64), S::Error> {
+    fn retained(&mut self) -> Result<(Vec<Versioned>, u64), S::Error> {
         let mut messages: BTreeMap<Arc<str>, Versioned> = BTreeMap::new();
         let (mut stale, mut damaged, mut last) = (Vec::new(), 0, 0);
         self.scan(Shelf::Retained, |key, value| {
@@ -401,10 +416,9 @@ impl<S: Shelves> Reading<'_, S> {
             stale.extend(before);
         })?;
         self.damaged += damaged;
-        let is_over =
-            |message: &Message| message.payload.is_empty() || message.expires.is_some_and(|at| at <= wall);
-        let (over, live): (Vec<_>, Vec<_>) =
-            messages.into_values().partition(|(_, message)| is_over(message));
+        let (over, live): (Vec<_>, Vec<_>) = messages
+            .into_values()
+            .partition(|(_, message)| message.payload.is_empty());
         for (version, message) in stale.into_iter().chain(over) {
             let key = record::retained_key(&message.topic, version);
             self.cleanup.delete(Shelf::Retained, &key);
@@ -428,7 +442,7 @@ const fn flight(
         message,
         replace: None,
         dup: true,
-        again: false,
+        unsent: false,
     }
 }
 
@@ -438,84 +452,5 @@ const fn released() -> Waiting {
         retain: false,
         subscription_ids: Vec::new(),
         body: None,
-    }
-}
-
-impl Shard {
-    /// Takes in what was kept of this shard's share.
-    pub(crate) fn restore(&mut self, recovered: Recovered) {
-        self.last_session = recovered.last_session;
-        self.last_body = recovered.last_body;
-        self.counters.damaged_messages = recovered.damaged;
-        self.holds.batch.append(&recovered.cleanup);
-        self.bodies.extend(recovered.bodies);
-        for (filter, shard, interest) in recovered.interests {
-            if shard != self.id {
-                self.topics.note_interest(&filter, shard, interest);
-            }
-        }
-        self.retained = Retained::recovered(recovered.retained, recovered.last_retained);
-        for session in recovered.sessions {
-            self.restore_session(session);
-        }
-    }
-
-    /// A session's deadlines go on from when its client left. None is due before the grace is over, so that a clock that
-    /// jumped ahead does not end everything; and a clock that went back does not lengthen one beyond its interval.
-    fn restore_session(&mut self, recovered: RecoveredSession) {
-        let RecoveredSession {
-            number,
-            record,
-            subscriptions,
-            queue,
-            flights,
-            receipts,
-        } = recovered;
-        let wall = self.wall;
-        let was_connected = record.left.is_none();
-        let left = record.left.unwrap_or(wall).min(wall);
-        let interval = std::time::Duration::from_secs(u64::from(record.expiry_secs));
-        let grace = self.settings.recovery_grace;
-        let rest = |interval: std::time::Duration| {
-            interval.saturating_sub(wall.since(left)).max(grace.min(interval))
-        };
-
-        let mut session = Session::new(number, record.client_id, record.badge);
-        session.expiry_secs = record.expiry_secs;
-        session.left = Some(left);
-        session.recorded = true;
-        session.receipts = receipts;
-        session.queue = queue;
-        session.inflight = Inflight::recovered(flights);
-        session.subscriptions = subscriptions;
-        session.will = record.will;
-        let delay = session
-            .will
-            .as_ref()
-            .map(|will| will.delay_secs.min(record.expiry_secs));
-        let delay = delay.map(|secs| std::time::Duration::from_secs(u64::from(secs)));
-        // A client that was connected counts as lost now.
-        let will_at = delay.map(|delay| Moment::START + if was_connected { delay } else { rest(delay) });
-        session.will_at = will_at;
-        session.sent_before = session.queue.resent_before();
-        let ends_at = Moment::START + rest(interval);
-        session.ends_at = (record.expiry_secs < u32::MAX).then_some(ends_at);
-
-        let durable = session.durable();
-        let filters = session.subscriptions.clone();
-        self.counters.subscriptions += filters.len() as u64;
-        let id = self.sessions.insert(session);
-        for (filter, options) in filters {
-            self.topics.subscribe(&filter, id, options, durable);
-        }
-        if let Some(at) = will_at {
-            self.timers.set(at, Timer::Will { session: id });
-        }
-        if record.expiry_secs < u32::MAX {
-            self.timers.set(ends_at, Timer::SessionExpiry { session: id });
-        }
-        if was_connected {
-            self.record_session(id); // It left now.
-        }
     }
 }

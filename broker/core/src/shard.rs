@@ -33,11 +33,16 @@ pub struct Shard {
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Moment,
     pub(crate) wall: WallTime,
+    /// The wall time that messages expire by: read once at the start, so that a clock that is set while the broker runs moves
+    /// no expiry.
+    pub(crate) steady: WallTime,
     pub(crate) counters: Counters,
     pub(crate) clients: Vec<Option<Client>>,
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     pub(crate) retained: Retained,
+    /// When expired retained messages were last dropped.
+    pub(crate) room_made_at: Moment,
     pub(crate) links: Links,
     pub(crate) timers: Timers,
     pub(crate) holds: Holds,
@@ -82,11 +87,13 @@ impl Shard {
             settings,
             now: Moment::START,
             wall: recovered.wall,
+            steady: recovered.wall,
             counters: Counters::default(),
             clients: Vec::new(),
             sessions: Sessions::new(&hasher),
             topics: Topics::new(&hasher),
             retained: Retained::default(),
+            room_made_at: Moment::START,
             links: Links::default(),
             timers: Timers::default(),
             holds: Holds::new(id, &hasher),
@@ -214,14 +221,12 @@ impl Shard {
         self.holds.is_idle()
     }
 
-    pub(crate) const fn wall(&self) -> WallTime {
-        self.wall
-    }
-
     /// Time goes on; between two readings of the wall clock, wall time goes on with it.
     fn pass(&mut self, now: Moment) {
         if now > self.now {
-            self.wall.0 += now.as_millis() - self.now.as_millis();
+            let elapsed = now.as_millis() - self.now.as_millis();
+            self.wall.0 += elapsed;
+            self.steady.0 += elapsed;
             self.now = now;
         }
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mqtt_wire::{Disconnect, Packet, ReasonCode, Version};
 
 use crate::{
-    ConnectionId, Departure, Output, Outputs, Shard, Shelf, WallTime,
+    ConnectionId, Departure, Expiry, Output, Outputs, Shard, Shelf,
     client::Publication,
     mail::Keep,
     message::Message,
@@ -164,7 +164,7 @@ impl Shard {
     /// Publishes a session's will, if it has one. Answers whether the will has to be kept first: then the session's record
     /// follows with it, so that a will is neither lost nor published twice if the process ends here.
     fn publish_will(&mut self, id: SessionId, out: &mut Outputs) -> bool {
-        let wall = self.wall;
+        let now = self.steady;
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
@@ -180,7 +180,7 @@ impl Shard {
         let message = match expiry_secs {
             None => message,
             Some(secs) => Arc::new(Message {
-                expires: Some(WallTime(wall.0 + u64::from(secs) * 1000)),
+                expires: Some(Expiry::after(now, secs)),
                 ..(*message).clone()
             }),
         };

@@ -1,13 +1,13 @@
 //! Publishes from a client: checks, receipts, and handing them to whom they concern.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use mqtt_wire::{PacketId, Publish, QoS, ReasonCode, Version};
 
 use super::{LastTopic, Pause, Reply};
 use crate::{
-    ConnectionId, Outputs, Shard, WallTime,
+    ConnectionId, Expiry, Outputs, Shard,
     hold::{Due, Line},
     mail::Keep,
     message::Message,
@@ -25,7 +25,7 @@ pub(crate) struct Publication<'a> {
     pub(crate) properties: &'a [u8],
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    pub(crate) expires: Option<WallTime>,
+    pub(crate) expires: Option<Expiry>,
     pub(crate) shared: Option<Arc<Message>>,
 }
 
@@ -294,14 +294,12 @@ impl Shard {
         self.owe(due, Some(Reply { id: due.id, reason }), out);
     }
 
-    fn expiry_of(&self, publish: &Publish<'_>) -> Option<WallTime> {
+    fn expiry_of(&self, publish: &Publish<'_>) -> Option<Expiry> {
         if publish.properties.is_empty() {
             return None;
         }
         let secs = publish.properties.message_expiry_secs()?;
-        Some(WallTime(
-            self.wall().0 + Duration::from_secs(u64::from(secs)).as_millis() as u64,
-        ))
+        Some(Expiry::after(self.steady, secs))
     }
 
     /// Reads a client no further while the store is behind.

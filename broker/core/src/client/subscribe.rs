@@ -323,7 +323,7 @@ impl Shard {
         options: Options,
         out: &mut Outputs,
     ) {
-        let messages = self.retained.matching(filter, self.wall);
+        let messages = self.retained.matching(filter, self.steady);
         self.send_retained(session, options, &messages, out);
         let keeper = (!filter.is_wildcard()).then(|| self.keeper(filter.as_str()));
         let others: Vec<ShardId> = self

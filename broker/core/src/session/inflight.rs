@@ -35,8 +35,8 @@ pub(crate) struct Flight {
     pub(crate) replace: Option<u64>,
     /// Whether PUBLISH may have been sent before.
     pub(crate) dup: bool,
-    /// Whether PUBLISH has to be sent again on this connection, and was not yet.
-    pub(crate) again: bool,
+    /// Whether PUBLISH has still to be sent on this connection.
+    pub(crate) unsent: bool,
 }
 
 impl Flight {
@@ -99,13 +99,12 @@ impl Inflight {
         before.any(|flight| flight.stage == Stage::AwaitRecord)
     }
 
-    /// The first message that has to be sent again, if fewer than `window` others are with the client.
-    pub(crate) fn next_again(&mut self, window: u16) -> Option<&mut Flight> {
-        let due = self.flights.iter().filter(|flight| flight.again).count();
-        if due == 0 || self.flights.len() - due >= usize::from(window) {
-            return None;
-        }
-        self.flights.iter_mut().find(|flight| flight.again)
+    /// The first message that has still to be sent, if fewer than `window` others are with the client.
+    pub(crate) fn next_unsent(&mut self, window: u16) -> Option<&mut Flight> {
+        let is_with_client = |flight: &&Flight| !flight.unsent && flight.stage != Stage::AwaitRecord;
+        let with_client = self.flights.iter().filter(is_with_client).count();
+        let next = self.flights.iter_mut().find(|flight| flight.unsent);
+        next.filter(|_| with_client < usize::from(window))
     }
 
     /// Gives out a packet id that is not in use. Call only while fewer than 65,535 messages are under way.

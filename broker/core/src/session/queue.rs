@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{hold::HoldId, message::Message, recall::Page, record::Waiting};
+use crate::{Expiry, hold::HoldId, message::Message, recall::Page, record::Waiting};
 
 /// One waiting message that is in memory.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct Queue {
     taken: Vec<u64>,
     /// Messages on disk before this number may have been sent before the restart.
     resent_before: u64,
+    /// Messages on disk before this number are from before the restart.
+    recovered_before: u64,
     recalling: bool,
     /// Everything on disk before this number was removed.
     trimmed: u64,
@@ -65,6 +67,7 @@ impl Queue {
         Self {
             taken,
             next_seq: next,
+            recovered_before: next,
             trimmed: first,
             unloaded_from: (messages > 0).then_some(first),
             resent_before: sent_before,
@@ -232,12 +235,15 @@ impl Queue {
         Some((from, to))
     }
 
-    /// Takes in what was read back.
-    pub(crate) fn recalled(&mut self, page: Page) {
+    /// Takes in what was read back. What is from before the restart expires as `recovered` says.
+    pub(crate) fn recalled(&mut self, page: Page, recovered: impl Fn(Expiry) -> Expiry) {
         self.recalling = false;
-        for (seq, waiting, message) in page.entries {
+        for (seq, waiting, mut message) in page.entries {
             if self.taken.contains(&seq) {
                 continue;
+            }
+            if let Some(expires) = message.expires.filter(|_| seq < self.recovered_before) {
+                Arc::make_mut(&mut message).expires = Some(recovered(expires));
             }
             self.loaded_bytes += message.len_bytes() as u64;
             let dup = seq < self.resent_before;

@@ -1,6 +1,6 @@
 //! Sending a message on its way: to sessions, to other shards, to links, and to where its topic's retained message is kept.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mqtt_wire::{PacketId, QoS};
 
@@ -14,6 +14,9 @@ use crate::{
     session::{Entry, Session, SessionId},
     topics::{Route, Target},
 };
+
+/// How often at most room is made for retained messages.
+const ROOM_MADE_EVERY: Duration = Duration::from_secs(1);
 
 /// What came of queueing a message for this shard's sessions.
 #[derive(Debug, Default)]
@@ -323,12 +326,27 @@ impl Shard {
             return None;
         }
         let topics_max = self.settings.retained_messages_max / usize::from(self.shards);
+        if self.retained.len() >= topics_max {
+            self.make_room_for_retained();
+        }
         let Some(version) = self.retained.set(message, topics_max) else {
             self.counters.dropped_queue_full += 1;
             return None;
         };
         let durable = keep == Keep::Durable;
         Some(Set { version, durable })
+    }
+
+    /// Drops retained messages that have expired. All are looked at, so this is not done often.
+    fn make_room_for_retained(&mut self) {
+        if self.now < self.room_made_at + ROOM_MADE_EVERY {
+            return;
+        }
+        self.room_made_at = self.now;
+        for (topic, version) in self.retained.drop_expired(self.steady) {
+            self.holds
+                .remove(Shelf::Retained, &record::retained_key(&topic, version));
+        }
     }
 
     /// Delivers a message to the sessions of this shard, and to nobody else.

@@ -71,7 +71,7 @@ impl Shard {
                 self.happened(number, None, out);
             }
             Letter::RetainedWanted { number, filter } => {
-                let messages = self.retained.matching(&filter, self.wall);
+                let messages = self.retained.matching(&filter, self.steady);
                 Self::post(from, Letter::RetainedFound { number, messages }, out);
             }
             Letter::RetainedFound { number, messages } => self.retained_found(number, &messages, out),

@@ -1,7 +1,7 @@
 //! Reading waiting messages back: for sessions that are to get them, and for ended ones that shared a body with others.
 
 use crate::{
-    Output, Outputs, Shard, Shelf,
+    Output, Outputs, Shard, Shelf, WallTime,
     recall::{Page, Recall},
     record,
     session::SessionId,
@@ -48,7 +48,11 @@ impl Shard {
             self.retry_later(id);
             return;
         }
-        session.queue.recalled(page);
+        let (grace, sessions_last) = (self.settings.recovery_grace, self.settings.session_expiry_max);
+        let started = WallTime(self.steady.0 - self.now.as_millis());
+        session
+            .queue
+            .recalled(page, |expires| expires.recovered(started, grace, sessions_last));
         if session.connection.is_none() {
             session.queue.unload();
         }

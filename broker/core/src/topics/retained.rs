@@ -131,6 +131,16 @@ impl Retained {
         Some(self.last_number)
     }
 
+    /// Drops messages that have expired. Answers their topics and versions: they are to be removed from disk.
+    pub(crate) fn drop_expired(&mut self, now: WallTime) -> Vec<(Arc<str>, u64)> {
+        let is_over = |message: &Arc<Message>| message.expires.is_some_and(|expires| expires.is_over(now));
+        let over = self.slots.extract_if(.., |_, slot| {
+            slot.pending == 0 && slot.message().is_some_and(is_over)
+        });
+        over.filter_map(|(topic, slot)| slot.stored.map(|stored| (topic, stored)))
+            .collect()
+    }
+
     /// Notes what came of a message that was set. Answers what of its topic is to be removed from disk.
     pub(crate) fn settle(&mut self, message: &Arc<Message>, number: u64, fate: Fate) -> Stale {
         let Some(slot) = self.slots.get_mut(&message.topic) else {
@@ -152,7 +162,7 @@ impl Retained {
 
     /// The messages a filter matches that have not expired.
     pub(crate) fn matching(&self, filter: &TopicFilter, now: WallTime) -> Vec<Arc<Message>> {
-        let live = |message: &&Arc<Message>| message.expires.is_none_or(|at| at > now);
+        let live = |message: &&Arc<Message>| message.expires.is_none_or(|expires| !expires.is_over(now));
         if !filter.is_wildcard() {
             let slot = self.slots.get(filter.as_str());
             let message = slot.and_then(Slot::message).filter(live);

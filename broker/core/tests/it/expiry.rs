@@ -232,6 +232,81 @@ fn waiting_message_is_sent_with_the_time_left() {
     });
 }
 
+const DAY: u64 = 24 * 3_600_000;
+
+/// A clock that is set while the broker runs moves no message's end.
+#[test]
+fn jumps_while_running_move_no_message() {
+    everywhere(|world| {
+        let client = world.connect(persistent(Version::V5, "client"));
+        world.subscribe(client, "room", QoS::AtLeastOnce);
+        world.drop_connection(client);
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        publish_for(world, publisher, "on", 1000, true);
+        for wall in [world.wall().0 + 365 * DAY, 1000 * DAY] {
+            world.set_wall(WallTime(wall));
+            world.pass(seconds(300));
+        }
+        let late = world.connect(clean(Version::V5, "late"));
+        world.subscribe(late, "room", QoS::AtLeastOnce);
+        assert_eq!(remaining(world, late), [Some(400)]);
+        let client = world.connect(persistent(Version::V5, "client"));
+        assert_eq!(remaining(world, client), [Some(400)]);
+        world.pass(seconds(401));
+        let late = world.connect(clean(Version::V5, "late"));
+        world.subscribe(late, "room", QoS::AtLeastOnce);
+        assert_eq!(remaining(world, late), []);
+    });
+}
+
+/// A clock that went back while the broker was down does not give a message more than its full time.
+#[test]
+fn clock_behind_does_not_lengthen_a_message() {
+    everywhere(|world| {
+        for (later, expected) in [(999, vec![Some(1)]), (1001, vec![])] {
+            let client = world.connect(persistent(Version::V5, "client"));
+            world.subscribe(client, "room", QoS::AtLeastOnce);
+            world.drop_connection(client);
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            publish_for(world, publisher, "on", 1000, true);
+            world.set_wall(WallTime(world.wall().0 - 365 * DAY));
+            world.crash();
+            world.pass(seconds(later));
+            let late = world.connect(clean(Version::V5, "late"));
+            world.subscribe(late, "room", QoS::AtLeastOnce);
+            assert_eq!(remaining(world, late), expected);
+            let client = world.connect(persistent(Version::V5, "client"));
+            assert_eq!(remaining(world, client), expected);
+            world.connect(clean(Version::V5, "client"));
+        }
+    });
+}
+
+/// A message that seems to be over for longer than any session lasts is one whose clock was set: it gets the grace.
+#[test]
+fn clock_ahead_leaves_messages_the_grace() {
+    everywhere(|world| {
+        for (later, expected) in [(299, vec![Some(1)]), (301, vec![])] {
+            let client = world.connect(persistent(Version::V5, "client"));
+            world.subscribe(client, "room", QoS::AtLeastOnce);
+            world.drop_connection(client);
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            publish_for(world, publisher, "on", 1000, true);
+            world.set_wall(WallTime(world.wall().0 + 365 * DAY));
+            world.crash();
+            world.pass(seconds(later));
+            let late = world.connect(clean(Version::V5, "late"));
+            world.subscribe(late, "room", QoS::AtLeastOnce);
+            assert_eq!(remaining(world, late), expected);
+            if later < 300 {
+                let client = world.connect(persistent(Version::V5, "client"));
+                assert_eq!(remaining(world, client), expected);
+            }
+            world.connect(clean(Version::V5, "client"));
+        }
+    });
+}
+
 /// A retained message is not shown after its time, and with the time it has left before.
 #[test]
 fn retained_message_expires() {
@@ -246,6 +321,37 @@ fn retained_message_expires() {
         let client = world.connect(clean(Version::V5, "client"));
         world.subscribe(client, "room", QoS::AtLeastOnce);
         assert_eq!(world.client(client).payloads(), [""; 0]);
+    });
+}
+
+/// Expired retained messages make room for others.
+#[test]
+fn expired_retained_messages_make_room() {
+    let settings = Settings {
+        retained_messages_max: 4,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for _ in 0..3 {
+            for at in 0..16 {
+                let mut block = Vec::new();
+                put_property(&mut block, &Property::MessageExpiryInterval(10)).unwrap();
+                let properties = Properties::parse_publish(&block).unwrap();
+                let topic = format!("room/{}", world.dice().below(1_000_000) + at);
+                let publish = Publish {
+                    properties,
+                    retain: true,
+                    ..message(&topic, "on", QoS::AtLeastOnce)
+                };
+                world.message(publisher, publish);
+            }
+            let late = world.connect(clean(Version::V5, "late"));
+            world.subscribe(late, "#", QoS::AtMostOnce);
+            assert_eq!(world.client(late).messages().count(), 4);
+            assert_eq!(world.disk().len(Shelf::Retained), 4);
+            world.pass(seconds(11));
+        }
     });
 }
 

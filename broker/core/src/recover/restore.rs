@@ -1,0 +1,118 @@
+//! A shard takes in its share of what was kept, and gives its deadlines back their places in time.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Recovered, RecoveredSession, Versioned};
+use crate::{
+    Moment, Shard, Shelf,
+    message::Message,
+    record,
+    session::{Inflight, Session},
+    timers::Timer,
+    topics::retained::Retained,
+};
+
+impl Shard {
+    /// Takes in what was kept of this shard's share.
+    pub(crate) fn restore(&mut self, recovered: Recovered) {
+        self.last_session = recovered.last_session;
+        self.last_body = recovered.last_body;
+        self.counters.damaged_messages = recovered.damaged;
+        self.holds.batch.append(&recovered.cleanup);
+        self.bodies.extend(recovered.bodies);
+        for (filter, shard, interest) in recovered.interests {
+            if shard != self.id {
+                self.topics.note_interest(&filter, shard, interest);
+            }
+        }
+        self.restore_retained(recovered.retained, recovered.last_retained);
+        for session in recovered.sessions {
+            self.restore_session(session);
+        }
+    }
+
+    fn restore_retained(&mut self, messages: Vec<Versioned>, last_version: u64) {
+        let mut live = Vec::new();
+        for (version, mut message) in messages {
+            self.restore_expiry(&mut message);
+            if message
+                .expires
+                .is_some_and(|expires| expires.is_over(self.steady))
+            {
+                let key = record::retained_key(&message.topic, version);
+                self.holds.remove(Shelf::Retained, &key);
+            } else {
+                live.push((version, message));
+            }
+        }
+        self.retained = Retained::recovered(live, last_version);
+    }
+
+    fn restore_expiry(&self, message: &mut Arc<Message>) {
+        let (grace, sessions_last) = (self.settings.recovery_grace, self.settings.session_expiry_max);
+        if let Some(expires) = message.expires {
+            let expires = expires.recovered(self.steady, grace, sessions_last);
+            Arc::make_mut(message).expires = Some(expires);
+        }
+    }
+
+    /// A session's deadlines go on from when its client left. None is due before the grace is over, so that a clock that
+    /// jumped ahead does not end everything; and a clock that went back does not lengthen one beyond its interval.
+    fn restore_session(&mut self, recovered: RecoveredSession) {
+        let RecoveredSession {
+            number,
+            record,
+            subscriptions,
+            queue,
+            mut flights,
+            receipts,
+        } = recovered;
+        for message in flights.iter_mut().filter_map(|flight| flight.message.as_mut()) {
+            self.restore_expiry(message);
+        }
+        let wall = self.wall;
+        let was_connected = record.left.is_none();
+        let left = record.left.unwrap_or(wall).min(wall);
+        let interval = Duration::from_secs(u64::from(record.expiry_secs));
+        let grace = self.settings.recovery_grace;
+        let rest = |interval: Duration| interval.saturating_sub(wall.since(left)).max(grace.min(interval));
+
+        let mut session = Session::new(number, record.client_id, record.badge);
+        session.expiry_secs = record.expiry_secs;
+        session.left = Some(left);
+        session.recorded = true;
+        session.receipts = receipts;
+        session.queue = queue;
+        session.inflight = Inflight::recovered(flights);
+        session.subscriptions = subscriptions;
+        session.will = record.will;
+        let delay = session
+            .will
+            .as_ref()
+            .map(|will| will.delay_secs.min(record.expiry_secs));
+        let delay = delay.map(|secs| Duration::from_secs(u64::from(secs)));
+        // A client that was connected counts as lost now.
+        let will_at = delay.map(|delay| Moment::START + if was_connected { delay } else { rest(delay) });
+        session.will_at = will_at;
+        session.sent_before = session.queue.resent_before();
+        let ends_at = Moment::START + rest(interval);
+        session.ends_at = (record.expiry_secs < u32::MAX).then_some(ends_at);
+
+        let durable = session.durable();
+        let filters = session.subscriptions.clone();
+        self.counters.subscriptions += filters.len() as u64;
+        let id = self.sessions.insert(session);
+        for (filter, options) in filters {
+            self.topics.subscribe(&filter, id, options, durable);
+        }
+        if let Some(at) = will_at {
+            self.timers.set(at, Timer::Will { session: id });
+        }
+        if record.expiry_secs < u32::MAX {
+            self.timers.set(ends_at, Timer::SessionExpiry { session: id });
+        }
+        if was_connected {
+            self.record_session(id); // It left now.
+        }
+    }
+}
