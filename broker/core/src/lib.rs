@@ -10,6 +10,7 @@
 
 mod badge;
 mod batch;
+mod burst;
 mod client;
 mod counters;
 mod hold;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mqtt_wire::{ClientId, TopicFilter};
 
 use crate::{
+    burst::Burst,
     hold::{NewEntry, Outcome},
     message::Message,
     topics::Interest,
@@ -13,6 +14,26 @@ use crate::{
 /// One letter from a shard to another.
 #[derive(Debug)]
 pub struct Mail(pub(crate) Letter);
+
+impl Mail {
+    /// About how many bytes of memory it keeps.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        let more = match &self.0 {
+            Letter::Publish { message, .. }
+            | Letter::Offer { message, .. }
+            | Letter::Settled { message, .. } => message.len_bytes(),
+            Letter::Burst(burst) => burst.len_bytes(),
+            Letter::Contribution { entries, .. } => size_of_val(entries.as_slice()),
+            Letter::Interest { filter, .. } | Letter::RetainedWanted { filter, .. } => filter.as_str().len(),
+            Letter::RetainedFound { messages, .. } => {
+                messages.iter().map(|message| message.len_bytes()).sum()
+            }
+            Letter::InterestsNoted { .. } | Letter::Noted { .. } | Letter::BodyReleased { .. } => 0,
+        };
+        size_of::<Self>() + more
+    }
+}
 
 /// Who of those with a matching subscription gets a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +74,8 @@ pub(crate) enum Letter {
         keep: Keep,
         replace: Option<u64>,
     },
+    /// Send these to your sessions.
+    Burst(Burst),
     /// Queue this for your sessions, but send it only when I settle; and tell me what has to be kept.
     Offer {
         number: u64,

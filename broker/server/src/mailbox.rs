@@ -1,7 +1,7 @@
 //! Mailboxes: what other threads leave for a shard, and how much of it.
 //!
 //! A shard's mailbox has one lane for every other shard and one slot for letters from everybody else. A lane holds at
-//! most [`LANE_MAX`]; what does not fit stays with the sender, which then reads no sockets. Letters need no bound of
+//! most [`LANE_MAX`] mails and [`LANE_BYTES_MAX`] bytes; what does not fit stays with the sender, which then reads no sockets. Letters need no bound of
 //! their own: each answers something whose number is bounded (a question, a batch, a recall, a connection with a seat,
 //! an operator's call), and link publishes take a permit before they are posted.
 
@@ -21,6 +21,8 @@ use crate::{bell::Bell, handshake::Newcomer};
 
 /// Mails that one shard may have waiting at another. One mail may carry many messages' worth of work.
 pub(crate) const LANE_MAX: usize = 4096;
+/// Their bytes. A longer mail is taken by itself.
+pub(crate) const LANE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What others than shards tell a shard.
 #[derive(Debug)]
@@ -66,8 +68,31 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 struct Lane {
     mail: Vec<Mail>,
+    bytes: usize,
     /// The sender keeps mail that did not fit, and wants to hear when there is room.
     sender_waits: bool,
+}
+
+impl Lane {
+    fn take_in(&mut self, mail: &mut Vec<Mail>) -> usize {
+        let (mut count, mut bytes) = (0, 0);
+        for mail in mail.iter().take(LANE_MAX.saturating_sub(self.mail.len())) {
+            let with_this = bytes + mail.len_bytes();
+            let is_alone = self.mail.is_empty() && count == 0;
+            if self.bytes + with_this > LANE_BYTES_MAX && !is_alone {
+                break;
+            }
+            (count, bytes) = (count + 1, with_this);
+        }
+        if self.mail.is_empty() && count == mail.len() {
+            mem::swap(&mut self.mail, mail);
+        } else {
+            self.mail.extend(mail.drain(..count));
+        }
+        self.bytes += bytes;
+        self.sender_waits = !mail.is_empty();
+        bytes
+    }
 }
 
 /// One shard's mailbox.
@@ -97,22 +122,14 @@ impl Mailbox {
         self.announce();
     }
 
-    /// Takes as much of `mail` as there is room for, from its front.
-    pub(crate) fn carry(&self, from: ShardId, mail: &mut Vec<Mail>) {
+    /// Takes as much of `mail` as there is room for, from its front; says how many bytes.
+    pub(crate) fn carry(&self, from: ShardId, mail: &mut Vec<Mail>) -> usize {
         let Some(lane) = self.lanes.get(usize::from(from.0)) else {
-            return;
+            return 0;
         };
-        {
-            let mut lane = lock(lane);
-            if lane.mail.is_empty() && mail.len() <= LANE_MAX {
-                mem::swap(&mut lane.mail, mail);
-            } else {
-                let room = LANE_MAX.saturating_sub(lane.mail.len()).min(mail.len());
-                lane.mail.extend(mail.drain(..room));
-            }
-            lane.sender_waits = !mail.is_empty();
-        }
+        let taken_bytes = lock(lane).take_in(mail);
         self.announce();
+        taken_bytes
     }
 
     /// Whether there is anything to take; what is there must then be taken.
@@ -132,6 +149,7 @@ impl Mailbox {
         };
         let mut lane = lock(lane);
         mem::swap(&mut lane.mail, into);
+        lane.bytes = 0;
         mem::take(&mut lane.sender_waits)
     }
 

@@ -6,6 +6,7 @@ use mqtt_wire::{PacketId, QoS};
 
 use crate::{
     Outputs, Shard, ShardId, Shelf,
+    burst::Burst,
     client::Publication,
     hold::{Due, HeldMessage, HoldId, NewEntry, Outcome, Receiver, Set, What},
     mail::{Keep, Letter, Receivers},
@@ -101,13 +102,17 @@ impl Shard {
             outcome.refused |= !self.keep_retained(&publication.share(), keep);
         }
         for shard in shards(route, keeper, self.id) {
-            let letter = Letter::Publish {
-                message: publication.share(),
-                receivers: way.receivers.clone(),
-                keep: if keeper == Some(shard) { keep } else { Keep::No },
-                replace,
-            };
-            Self::post(shard, letter, out);
+            let keep = if keeper == Some(shard) { keep } else { Keep::No };
+            let is_plain = keep == Keep::No && replace.is_none() && *way.receivers == Receivers::All;
+            if !(is_plain && Self::post_in_burst(shard, publication, out)) {
+                let letter = Letter::Publish {
+                    message: publication.share(),
+                    receivers: way.receivers.clone(),
+                    keep,
+                    replace,
+                };
+                Self::post(shard, letter, out);
+            }
         }
         // Being kept as a retained message is not being received.
         outcome.took |= !route.shards.is_empty();
@@ -358,9 +363,27 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let route = self.topics.route(&message.topic);
-        let mut publication = Publication::of(message);
+        self.deliver_along(&route, &mut Publication::of(message), receivers, replace, out);
+    }
+
+    /// Delivers messages on one topic to the sessions of this shard.
+    pub(crate) fn deliver_burst(&mut self, burst: &Burst, out: &mut Outputs) {
+        let route = self.topics.route(burst.topic());
+        for mut publication in burst.publications() {
+            self.deliver_along(&route, &mut publication, &Receivers::All, None, out);
+        }
+    }
+
+    fn deliver_along(
+        &mut self,
+        route: &Route,
+        publication: &mut Publication<'_>,
+        receivers: &Receivers,
+        replace: Option<u64>,
+        out: &mut Outputs,
+    ) {
         // The other shard may not have known yet that one of these sessions is kept on disk.
-        let has_to_be_kept = message.qos > QoS::AtMostOnce
+        let has_to_be_kept = publication.qos > QoS::AtMostOnce
             && replace.is_none()
             && !matches!(receivers, Receivers::Only(_))
             && route.has_durable_session();
@@ -373,15 +396,15 @@ impl Shard {
                 receivers,
                 ..Way::along(&here)
             };
-            self.hold_message(&mut publication, way, out);
+            self.hold_message(publication, way, out);
             return;
         }
         let way = Way {
             receivers,
-            ..Way::along(&route)
+            ..Way::along(route)
         };
         for target in self.targets(way) {
-            self.deliver(target, &mut publication, replace, out);
+            self.deliver(target, publication, replace, out);
         }
     }
 }

@@ -6,6 +6,8 @@ use mqtt_wire::ReasonCode;
 
 use crate::{
     Output, Outputs, Shard, ShardId, Shelf,
+    burst::Burst,
+    client::Publication,
     hold::{HeldMessage, HoldId, NewEntry, Outcome, Receiver, Set},
     mail::{Keep, Letter, Mail, Receivers},
     message::Message,
@@ -28,6 +30,22 @@ impl Shard {
         out.duties.push(Output::Mail { to, mail });
     }
 
+    /// Posts a message together with those just before it, if they are alike. Whether it was.
+    pub(crate) fn post_in_burst(to: ShardId, publication: &Publication<'_>, out: &mut Outputs) -> bool {
+        if let Some(Output::Mail { to: last, mail }) = out.duties.last_mut()
+            && *last == to
+            && let Letter::Burst(burst) = &mut mail.0
+            && burst.add(publication)
+        {
+            return true;
+        }
+        let Some(burst) = Burst::begin(publication) else {
+            return false;
+        };
+        Self::post(to, Letter::Burst(burst), out);
+        true
+    }
+
     pub(crate) fn take_mail(&mut self, from: ShardId, mail: Mail, out: &mut Outputs) {
         match mail.0 {
             Letter::Publish {
@@ -41,6 +59,7 @@ impl Shard {
                 }
                 self.deliver_all(&message, &receivers, replace, out);
             }
+            Letter::Burst(burst) => self.deliver_burst(&burst, out),
             Letter::Offer {
                 number,
                 message,

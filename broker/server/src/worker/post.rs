@@ -2,7 +2,10 @@
 
 use broker_core::{Mail, ShardId};
 
-use crate::{house::House, mailbox::LANE_MAX};
+use crate::{
+    house::House,
+    mailbox::{LANE_BYTES_MAX, LANE_MAX},
+};
 
 /// What waits to be carried to the other shards. Never blocks: what a full mailbox does not take stays here, and while
 /// more than a lane's worth does, the shard reads no sockets.
@@ -11,6 +14,7 @@ pub(crate) struct Post {
     from: ShardId,
     out: Box<[Vec<Mail>]>,
     waiting: usize,
+    waiting_bytes: usize,
 }
 
 impl Post {
@@ -19,13 +23,15 @@ impl Post {
             from,
             out: (0..shards).map(|_| Vec::new()).collect(),
             waiting: 0,
+            waiting_bytes: 0,
         }
     }
 
     pub(crate) fn put(&mut self, to: ShardId, mail: Mail) {
         if let Some(out) = self.out.get_mut(usize::from(to.0)) {
-            out.push(mail);
             self.waiting += 1;
+            self.waiting_bytes += mail.len_bytes();
+            out.push(mail);
         }
     }
 
@@ -37,7 +43,7 @@ impl Post {
         for (mailbox, out) in house.mailboxes.iter().zip(&mut self.out) {
             if !out.is_empty() {
                 let before = out.len();
-                mailbox.carry(self.from, out);
+                self.waiting_bytes -= mailbox.carry(self.from, out);
                 self.waiting -= before.saturating_sub(out.len());
             }
         }
@@ -45,7 +51,7 @@ impl Post {
 
     /// Whether so much waits that no more should be made.
     pub(crate) const fn is_overfull(&self) -> bool {
-        self.waiting > LANE_MAX
+        self.waiting > LANE_MAX || self.waiting_bytes > LANE_BYTES_MAX
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
