@@ -8,6 +8,7 @@ mod farewell;
 mod flights;
 mod inbound;
 mod outbound;
+mod retained;
 pub(crate) mod subscribe;
 mod write;
 

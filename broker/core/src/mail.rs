@@ -8,7 +8,7 @@ use crate::{
     burst::Burst,
     hold::{NewEntry, Outcome},
     message::Message,
-    topics::Interest,
+    topics::{Interest, retained::RetainedPage},
 };
 
 /// One letter from a shard to another.
@@ -26,9 +26,7 @@ impl Mail {
             Letter::Burst(burst) => burst.len_bytes(),
             Letter::Contribution { entries, .. } => size_of_val(entries.as_slice()),
             Letter::Interest { filter, .. } | Letter::RetainedWanted { filter, .. } => filter.as_str().len(),
-            Letter::RetainedFound { messages, .. } => {
-                messages.iter().map(|message| message.len_bytes()).sum()
-            }
+            Letter::RetainedFound { page, .. } => page.len_bytes(),
             Letter::InterestsNoted { .. } | Letter::Noted { .. } | Letter::BodyReleased { .. } => 0,
         };
         size_of::<Self>() + more
@@ -104,13 +102,14 @@ pub(crate) enum Letter {
     InterestsNoted { number: u64 },
     /// I do.
     Noted { number: u64 },
-    /// Which retained messages of yours match?
-    RetainedWanted { number: u64, filter: TopicFilter },
-    /// These.
-    RetainedFound {
+    /// Which retained messages of yours match, after this topic?
+    RetainedWanted {
         number: u64,
-        messages: Vec<Arc<Message>>,
+        filter: TopicFilter,
+        after: Option<Arc<str>>,
     },
+    /// These.
+    RetainedFound { number: u64, page: RetainedPage },
     /// One of my sessions needs this body of yours no longer.
     BodyReleased { body: u64 },
 }

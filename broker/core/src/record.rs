@@ -173,6 +173,7 @@ pub(crate) fn write_options(options: &Options) -> Vec<u8> {
         u8::from(options.no_local),
         u8::from(options.retain_as_published),
         options.retain_handling as u8,
+        u8::from(options.retained_due),
     ];
     out.extend_from_slice(&options.subscription_id.unwrap_or(0).to_be_bytes());
     out
@@ -190,6 +191,7 @@ pub(crate) fn read_options(bytes: &[u8]) -> Option<Options> {
             1 => RetainHandling::SendIfNew,
             _ => RetainHandling::DoNotSend,
         },
+        retained_due: input.u8()? != 0,
         subscription_id: Some(input.u32()?).filter(|id| *id != 0),
     })
 }

@@ -1,5 +1,6 @@
 //! What outlives a connection: subscriptions, messages that wait or are under way, receipts, the will.
 
+pub(crate) mod catch_up;
 pub(crate) mod inflight;
 pub(crate) mod queue;
 mod table;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use mqtt_wire::{ClientId, PacketId, TopicFilter};
 
+pub(crate) use catch_up::CatchUp;
 pub(crate) use inflight::{Flight, Inflight, Stage};
 pub(crate) use queue::{Entry, Queue};
 pub(crate) use table::{SessionId, Sessions};
@@ -45,6 +47,8 @@ pub(crate) struct Session {
     /// How long it outlives its connection, in seconds; `u32::MAX` is for ever.
     pub(crate) expiry_secs: u32,
     pub(crate) subscriptions: Vec<(TopicFilter, Options)>,
+    /// Retained messages that are still to be sent, by subscription, in order.
+    pub(crate) catch_ups: Vec<CatchUp>,
     pub(crate) queue: Queue,
     pub(crate) inflight: Inflight,
     pub(crate) receipts: Vec<Receipt>,
@@ -71,6 +75,7 @@ impl Session {
             connection: None,
             expiry_secs: 0,
             subscriptions: Vec::new(),
+            catch_ups: Vec::new(),
             queue: Queue::default(),
             inflight: Inflight::default(),
             receipts: Vec::new(),

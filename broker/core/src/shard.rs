@@ -13,7 +13,7 @@ use mqtt_wire::{ClientId, DecodeError, Packet, QoS, ReasonCode};
 
 use crate::{
     ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
-    client::{Client, Pause, ask::Pending, subscribe::Wanted},
+    client::{Client, Pause, ask::Pending},
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
     recover::Recovered,
@@ -54,7 +54,10 @@ pub struct Shard {
     /// How often other shards have still to say that they know of this shard's interests.
     pub(crate) notes_due: usize,
     /// Retained messages that other shards were asked for.
-    pub(crate) wanted: HashMap<u64, Wanted>,
+    /// Sessions for which other shards were asked for retained messages.
+    pub(crate) wanted: HashMap<u64, SessionId>,
+    /// Sessions of connected clients with retained messages still to come.
+    pub(crate) catching_up: Vec<SessionId>,
     pub(crate) offered: HashMap<HoldId, Offered>,
     /// Stored bodies this shard gave numbers to, with how many queue entries still refer to them.
     pub(crate) bodies: HashMap<u64, usize>,
@@ -102,6 +105,7 @@ impl Shard {
             handed: HashMap::with_hasher(hasher.clone()),
             notes_due: 0,
             wanted: HashMap::with_hasher(hasher.clone()),
+            catching_up: Vec::new(),
             offered: HashMap::with_hasher(hasher.clone()),
             bodies: HashMap::with_hasher(hasher.clone()),
             purges: HashMap::with_hasher(hasher.clone()),

@@ -11,6 +11,8 @@ pub(crate) struct Options {
     pub(crate) retain_as_published: bool,
     pub(crate) retain_handling: RetainHandling,
     pub(crate) subscription_id: Option<u32>,
+    /// Whether retained messages are to be sent for it from the beginning, should this process end.
+    pub(crate) retained_due: bool,
 }
 
 impl Options {
@@ -22,6 +24,7 @@ impl Options {
             retain_as_published: asked.retain_as_published,
             retain_handling: asked.retain_handling,
             subscription_id,
+            retained_due: false,
         }
     }
 }

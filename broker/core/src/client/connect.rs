@@ -244,6 +244,7 @@ impl Shard {
             out,
         );
         if resumed {
+            self.note_catching_up(id);
             self.resume_flights(id, out);
             for filter in &filters {
                 self.tell_subscribed(id, filter, true, out);

@@ -11,7 +11,7 @@ use crate::{
     message::Message,
     output::Told,
     record,
-    session::{Session, SessionId, Will},
+    session::{CatchUp, Session, SessionId, Will},
     shard::{Purge, distribute::Way},
     timers::Timer,
 };
@@ -90,6 +90,8 @@ impl Shard {
             .sent_before
             .max(session.inflight.seqs().max().map_or(0, |seq| seq + 1));
         session.queue.unload();
+        session.catch_ups.iter_mut().for_each(CatchUp::pause);
+        self.catching_up.retain(|catching_up| *catching_up != id);
         let (client_id, badge) = (session.client_id.clone(), session.badge.clone());
         if client.open {
             self.counters.clients_connected -= 1;

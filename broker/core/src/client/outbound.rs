@@ -142,6 +142,7 @@ impl Shard {
         while let Some(entry) = self.next_to_send(id, out) {
             self.send_entry(id, entry, out);
         }
+        self.catch_up(id, out);
         self.recall(id, out);
     }
 

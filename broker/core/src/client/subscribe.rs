@@ -1,7 +1,5 @@
 //! Subscribing and unsubscribing. A subscription is live on every shard, and kept, before its SUBACK leaves.
 
-use std::sync::Arc;
-
 use mqtt_wire::{
     Packet, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, TopicFilter, UnsubAck, Unsubscribe,
 };
@@ -9,25 +7,14 @@ use mqtt_wire::{
 use super::Asked;
 use crate::{
     ConnectionId, Output, Outputs, Shard, ShardId, Shelf,
-    client::Publication,
     hold::{Line, Subscribed, What},
     mail::Letter,
-    message::Message,
     output::{Question, Told},
     record,
     session::SessionId,
-    shard::distribute::Way,
     subscription::Options,
-    topics::{Interest, Route, Target},
+    topics::Interest,
 };
-
-/// Retained messages that another shard was asked for.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) session: SessionId,
-    pub(crate) options: Options,
-    pub(crate) answers_due: usize,
-}
 
 impl Shard {
     /// A SUBSCRIBE has come: the gate is asked about every filter that could be granted.
@@ -141,7 +128,7 @@ impl Shard {
         &mut self,
         id: SessionId,
         filter: &TopicFilter,
-        options: Options,
+        mut options: Options,
         allowed: bool,
     ) -> Result<(bool, Option<Interest>), ReasonCode> {
         if let Some(reason) = self.refusal(filter) {
@@ -159,7 +146,10 @@ impl Shard {
             .find(|(known, _)| known == filter);
         let new = known.is_none();
         match known {
-            Some((_, place)) => *place = options,
+            Some((_, place)) => {
+                options.retained_due = place.retained_due;
+                *place = options;
+            }
             None if full => return Err(ReasonCode::QuotaExceeded),
             None => {
                 if session.subscriptions.is_empty() {
@@ -214,6 +204,7 @@ impl Shard {
                 continue;
             };
             session.subscriptions.swap_remove(at);
+            session.catch_ups.retain(|catch_up| catch_up.filter != *filter);
             reasons.push(ReasonCode::Success);
             if session.recorded {
                 stored = true;
@@ -310,89 +301,8 @@ impl Shard {
                 RetainHandling::DoNotSend => false,
             };
             if wanted {
-                self.want_retained(session, &filter, options, out);
+                self.want_retained(session, filter, options, out);
             }
-        }
-    }
-
-    /// Sends the retained messages of this shard, and asks the others for theirs.
-    fn want_retained(
-        &mut self,
-        session: SessionId,
-        filter: &TopicFilter,
-        options: Options,
-        out: &mut Outputs,
-    ) {
-        let messages = self.retained.matching(filter, self.steady);
-        self.send_retained(session, options, &messages, out);
-        let keeper = (!filter.is_wildcard()).then(|| self.keeper(filter.as_str()));
-        let others: Vec<ShardId> = self
-            .other_shards()
-            .filter(|shard| keeper.is_none_or(|keeper| keeper == *shard))
-            .collect();
-        if others.is_empty() {
-            return;
-        }
-        self.last_wanted += 1;
-        self.wanted.insert(
-            self.last_wanted,
-            Wanted {
-                session,
-                options,
-                answers_due: others.len(),
-            },
-        );
-        for shard in others {
-            let letter = Letter::RetainedWanted {
-                number: self.last_wanted,
-                filter: filter.clone(),
-            };
-            Self::post(shard, letter, out);
-        }
-    }
-
-    /// Another shard's retained messages have come.
-    pub(crate) fn retained_found(&mut self, wanted: u64, messages: &[Arc<Message>], out: &mut Outputs) {
-        let Some(want) = self.wanted.get_mut(&wanted) else {
-            return;
-        };
-        want.answers_due -= 1;
-        let (session, options, over) = (want.session, want.options, want.answers_due == 0);
-        if over {
-            self.wanted.remove(&wanted);
-        }
-        self.send_retained(session, options, messages, out);
-    }
-
-    fn send_retained(
-        &mut self,
-        id: SessionId,
-        options: Options,
-        messages: &[Arc<Message>],
-        out: &mut Outputs,
-    ) {
-        let Some(session) = self.sessions.get(id) else {
-            return;
-        };
-        let target = Target {
-            session: id,
-            durable: session.durable(),
-            qos: options.qos,
-            no_local: false,
-            // RETAIN is set on what is sent because of a subscription [MQTT-3.3.1-8].
-            retain_as_published: true,
-            subscription_ids: options.subscription_id.into_iter().collect(),
-        };
-        let durable = target.durable && target.qos > QoS::AtMostOnce;
-        let route = Route {
-            sessions: vec![target],
-            durable,
-            ..Route::default()
-        };
-        for message in messages {
-            let mut publication = Publication::of(message);
-            publication.retain = true;
-            self.send_on_its_way(&mut publication, Way::along(&route), out);
         }
     }
 

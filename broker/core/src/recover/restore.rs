@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use mqtt_wire::TopicFilter;
+
 use super::{Recovered, RecoveredSession, Versioned};
 use crate::{
     Moment, Shard, Shelf,
     message::Message,
     record,
-    session::{Inflight, Session},
+    session::{CatchUp, Inflight, Session},
+    subscription::Options,
     timers::Timer,
     topics::retained::Retained,
 };
@@ -98,6 +101,13 @@ impl Shard {
         let ends_at = Moment::START + rest(interval);
         session.ends_at = (record.expiry_secs < u32::MAX).then_some(ends_at);
 
+        let is_due = |(_, options): &&(TopicFilter, Options)| options.retained_due;
+        for (filter, options) in session.subscriptions.iter().filter(is_due) {
+            let keepers = self.keepers(filter);
+            session
+                .catch_ups
+                .push(CatchUp::begin(filter.clone(), *options, keepers));
+        }
         let durable = session.durable();
         let filters = session.subscriptions.clone();
         self.counters.subscriptions += filters.len() as u64;

@@ -93,6 +93,11 @@ impl Queue {
         self.messages
     }
 
+    /// Their bytes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Where messages stand on disk that are not this queue's to let go of: they may not be read yet, or were given a packet
     /// id before the restart.
     pub(crate) fn others_seqs(&self) -> impl Iterator<Item = u64> {
@@ -200,6 +205,11 @@ impl Queue {
             self.loaded = VecDeque::new();
         }
         Some(entry)
+    }
+
+    /// Whether some messages may not be sent yet.
+    pub(crate) fn has_held(&self) -> bool {
+        !self.held.is_empty() || self.loaded.iter().any(|entry| entry.hold.is_some())
     }
 
     /// What `hold` waited for has happened: its message may be sent.

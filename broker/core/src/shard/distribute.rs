@@ -66,6 +66,17 @@ impl Shard {
         way: Way<'_>,
         out: &mut Outputs,
     ) -> bool {
+        self.note_live(way.route, publication.topic);
+        self.distribute(publication, way, out)
+    }
+
+    /// The same for a message that is no news.
+    pub(crate) fn distribute(
+        &mut self,
+        publication: &mut Publication<'_>,
+        way: Way<'_>,
+        out: &mut Outputs,
+    ) -> bool {
         let has_to_be_kept = publication.qos > QoS::AtMostOnce
             && way.replace.is_none()
             && (way.route.durable || way.keep == Keep::Durable || self.receipt(way.due).is_some());
@@ -363,12 +374,14 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let route = self.topics.route(&message.topic);
+        self.note_live(&route, &message.topic);
         self.deliver_along(&route, &mut Publication::of(message), receivers, replace, out);
     }
 
     /// Delivers messages on one topic to the sessions of this shard.
     pub(crate) fn deliver_burst(&mut self, burst: &Burst, out: &mut Outputs) {
         let route = self.topics.route(burst.topic());
+        self.note_live(&route, burst.topic());
         for mut publication in burst.publications() {
             self.deliver_along(&route, &mut publication, &Receivers::All, None, out);
         }

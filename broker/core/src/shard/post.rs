@@ -89,11 +89,15 @@ impl Shard {
                 self.notes_due -= 1;
                 self.happened(number, None, out);
             }
-            Letter::RetainedWanted { number, filter } => {
-                let messages = self.retained.matching(&filter, self.steady);
-                Self::post(from, Letter::RetainedFound { number, messages }, out);
+            Letter::RetainedWanted {
+                number,
+                filter,
+                after,
+            } => {
+                let page = self.retained.page(&filter, after.as_deref(), self.steady);
+                Self::post(from, Letter::RetainedFound { number, page }, out);
             }
-            Letter::RetainedFound { number, messages } => self.retained_found(number, &messages, out),
+            Letter::RetainedFound { number, page } => self.retained_found(number, page, out),
             Letter::BodyReleased { body } => self.body_released(body),
         }
     }
@@ -115,6 +119,7 @@ impl Shard {
             receivers,
             ..Way::along(&route)
         };
+        self.note_live(&route, &message.topic);
         let mut queued = self.queue_for(way, message, id, out);
         queued.outcome.refused |= keep != Keep::No && set.is_none();
         let letter = Letter::Contribution {

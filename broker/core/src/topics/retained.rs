@@ -4,11 +4,36 @@
 //! may be written in any order, each message stands on disk under a version that this shard gave it: the highest counts, and
 //! those before it are removed when it is settled.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
 
 use mqtt_wire::{TopicFilter, TopicName};
 
 use crate::{WallTime, message::Message};
+
+/// Messages of one page.
+const PAGE_MESSAGES_MAX: usize = 256;
+/// Their bytes; the last may go beyond.
+const PAGE_BYTES_MAX: usize = 256 * 1024;
+/// Topics that are looked at for one page, so that a filter that matches few of many holds nobody up.
+const PAGE_LOOKS_MAX: usize = 4096;
+
+/// Some of the messages that a filter matches.
+#[derive(Debug, Default)]
+pub(crate) struct RetainedPage {
+    pub(crate) messages: VecDeque<Arc<Message>>,
+    /// The last topic that was looked at, if there may be more after it.
+    pub(crate) looked_up_to: Option<Arc<str>>,
+}
+
+impl RetainedPage {
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.len_bytes()).sum()
+    }
+}
 
 /// A message and its version. One with an empty payload says that its topic has none.
 #[derive(Debug, Clone)]
@@ -160,22 +185,38 @@ impl Retained {
         last.map_or(stale, Stale::UpTo)
     }
 
-    /// The messages a filter matches that have not expired.
-    pub(crate) fn matching(&self, filter: &TopicFilter, now: WallTime) -> Vec<Arc<Message>> {
+    /// The messages a filter matches that have not expired, in topic order, after a topic, as many as a page takes.
+    pub(crate) fn page(&self, filter: &TopicFilter, after: Option<&str>, now: WallTime) -> RetainedPage {
         let live = |message: &&Arc<Message>| message.expires.is_none_or(|expires| !expires.is_over(now));
+        let mut page = RetainedPage::default();
         if !filter.is_wildcard() {
-            let slot = self.slots.get(filter.as_str());
-            let message = slot.and_then(Slot::message).filter(live);
-            return message.cloned().into_iter().collect();
+            let slot = self.slots.get(filter.as_str()).filter(|_| after.is_none());
+            page.messages
+                .extend(slot.and_then(Slot::message).filter(live).cloned());
+            return page;
         }
         let fixed: &str = filter.as_str().split(['+', '#']).next().unwrap_or_default();
         // `a/#` also matches `a`, which sorts before `a/`.
-        let from = fixed.strip_suffix('/').unwrap_or(fixed);
-        self.slots
-            .range::<str, _>((Bound::Included(from), Bound::Unbounded))
-            .take_while(|(topic, _)| topic.starts_with(from))
-            .filter(|(topic, _)| TopicName::parse(topic).is_ok_and(|name| filter.matches(name)))
-            .filter_map(|(_, slot)| slot.message().filter(live).cloned())
-            .collect()
+        let stem = fixed.strip_suffix('/').unwrap_or(fixed);
+        let from = after.map_or(Bound::Included(stem), Bound::Excluded);
+        let candidates = self.slots.range::<str, _>((from, Bound::Unbounded));
+        let mut bytes = 0;
+        for (looked, (topic, slot)) in candidates
+            .take_while(|(topic, _)| topic.starts_with(stem))
+            .enumerate()
+        {
+            if let Some(message) = slot.message().filter(live)
+                && TopicName::parse(topic).is_ok_and(|name| filter.matches(name))
+            {
+                bytes += message.len_bytes();
+                page.messages.push_back(Arc::clone(message));
+            }
+            if looked >= PAGE_LOOKS_MAX || page.messages.len() >= PAGE_MESSAGES_MAX || bytes >= PAGE_BYTES_MAX
+            {
+                page.looked_up_to = Some(Arc::clone(topic));
+                break;
+            }
+        }
+        page
     }
 }

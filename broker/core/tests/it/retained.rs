@@ -4,7 +4,7 @@ use broker_core::{
     Settings, Shelf,
     testing::{ClientRef, World, clean, filter, message, persistent},
 };
-use mqtt_wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Version};
+use mqtt_wire::{Ack, Packet, Publish, QoS, ReasonCode, RetainHandling, Subscription, Version};
 
 use crate::{everywhere, everywhere_with};
 
@@ -197,23 +197,139 @@ fn retain_flag_is_kept_only_where_asked_for() {
     });
 }
 
-/// A persistent subscriber that is lost amid its retained messages gets the rest on return.
+/// The topics a client got messages on, sorted.
+fn topics(world: &World, client: ClientRef) -> Vec<String> {
+    let mut topics: Vec<_> = world
+        .client(client)
+        .messages()
+        .map(|message| message.topic.clone())
+        .collect();
+    topics.sort();
+    topics
+}
+
+/// The client acknowledges what it has not yet, and from now on everything.
+fn acknowledge(world: &mut World, client: ClientRef) {
+    let ids: Vec<_> = world
+        .client(client)
+        .messages()
+        .filter_map(|message| message.id)
+        .collect();
+    world.client_mut(client).acknowledges = true;
+    for id in ids {
+        world.send(client, &Packet::PubAck(Ack::new(id)));
+    }
+}
+
+/// A subscriber of more retained messages than its queue takes gets each once, as it acknowledges them.
+#[test]
+fn many_retained_messages_come_as_they_are_acknowledged() {
+    let settings = Settings {
+        queue_messages_max: 50,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for at in 0..700 {
+            world.retain(publisher, &format!("room/{at:03}"), "on", QoS::AtLeastOnce);
+        }
+        let all: Vec<_> = (0..700).map(|at| format!("room/{at:03}")).collect();
+        for qos in LEVELS {
+            let client = world.connect(clean(Version::V5, "client"));
+            world.subscribe(client, "room/+", qos);
+            assert_eq!(topics(world, client), all);
+            let kept = world.connect(persistent(Version::V5, "kept"));
+            world.subscribe(kept, "room/+", qos);
+            assert_eq!(topics(world, kept), all);
+            world.connect(clean(Version::V5, "kept"));
+        }
+        assert_eq!(world.disk().len(Shelf::Queue), 0);
+    });
+}
+
+/// What comes live while the retained messages are still coming is not delayed by them, and not followed by what stood on
+/// its topic before.
+#[test]
+fn live_message_is_not_followed_by_the_one_it_replaced() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for at in 0..700 {
+            world.retain(publisher, &format!("room/{at:03}"), "old", QoS::AtLeastOnce);
+        }
+        let client = world.connect(clean(Version::V5, "client"));
+        world.client_mut(client).acknowledges = false;
+        world.subscribe(client, "room/+", QoS::AtLeastOnce);
+        for topic in ["room/650", "room/699", "room/000"] {
+            world.retain(publisher, topic, "new", QoS::AtLeastOnce);
+        }
+        acknowledge(world, client);
+        let of = |topic: &str| -> Vec<_> {
+            let messages = world.client(client).messages();
+            let of_topic = messages.filter(|message| message.topic == topic);
+            of_topic
+                .map(|message| String::from_utf8_lossy(&message.payload).into_owned())
+                .collect()
+        };
+        for topic in ["room/650", "room/699", "room/000"] {
+            assert_eq!(of(topic).last().unwrap(), "new", "{topic}");
+        }
+        assert_eq!(of("room/650"), ["new"]);
+        let mut got = topics(world, client);
+        got.dedup();
+        assert_eq!(got.len(), 700);
+    });
+}
+
+/// A persistent subscriber that is lost amid its retained messages gets the rest on return: each once, or after a crash at
+/// least once.
 #[test]
 fn retained_messages_wait_for_a_persistent_subscriber() {
     everywhere(|world| {
         let publisher = world.connect(clean(Version::V5, "publisher"));
-        for at in 0..100 {
+        for at in 0..300 {
+            world.retain(publisher, &format!("room/{at}"), "on", QoS::AtLeastOnce);
+        }
+        for crashes in [false, true] {
+            let client = world.connect(persistent(Version::V5, "client"));
+            world.client_mut(client).acknowledges = false;
+            world.subscribe(client, "room/+", QoS::AtLeastOnce);
+            assert!(world.client(client).messages().count() < 100);
+            world.drop_connection(client);
+            if crashes {
+                world.crash();
+            }
+            let client = world.connect(persistent(Version::V5, "client"));
+            let mut got = topics(world, client);
+            if crashes {
+                got.dedup();
+            }
+            assert_eq!(got.len(), 300);
+            world.drop_connection(client);
+            world.crash();
+            let client = world.connect(persistent(Version::V5, "client"));
+            assert_eq!(world.client(client).messages().count(), 0);
+            world.connect(clean(Version::V5, "client"));
+        }
+    });
+}
+
+/// A subscription that is given up, or asked for again, ends what was still coming for it.
+#[test]
+fn unsubscribing_ends_the_retained_messages() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for at in 0..300 {
             world.retain(publisher, &format!("room/{at}"), "on", QoS::AtLeastOnce);
         }
         let client = world.connect(persistent(Version::V5, "client"));
         world.client_mut(client).acknowledges = false;
         world.subscribe(client, "room/+", QoS::AtLeastOnce);
-        let first = world.client(client).messages().count();
-        assert!(first < 100);
-        world.drop_connection(client);
+        world.unsubscribe(client, "room/+");
+        acknowledge(world, client);
+        assert!(world.client(client).messages().count() < 150);
         world.crash();
         let client = world.connect(persistent(Version::V5, "client"));
-        assert_eq!(world.client(client).messages().count(), 100);
+        assert_eq!(world.client(client).messages().count(), 0);
     });
 }
 
