@@ -129,7 +129,8 @@ fn what_was_acknowledged_survives_kill_and_batches_are_whole() {
 
 /// Starts the process and kills it after this time; true if that was before it said that it is open.
 fn kill_while_opening(folder: &Path, after: Duration) -> bool {
-    let mut child = start(folder, 0);
+    // Should it come to write anything, then under names of its own.
+    let mut child = start(folder, 50_000_000);
     let output = child.stdout.take().unwrap();
     let (tx, rx) = mpsc::sync_channel(1);
     let reader = thread::spawn(move || {
