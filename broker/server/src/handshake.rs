@@ -1,23 +1,22 @@
 //! A connection before it has a home: TLS, CONNECT, and who it is. Runs beside the shards, one short task each.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use mqtt_wire::{
-    ClientId, ConnAck, Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len,
+    ClientId, Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len,
 };
 use plugin_api::{Access, Login, Principal, Secret, Transport};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::watch,
-    time::timeout,
-};
-use tracing::{debug, info};
+use tokio::{io::AsyncReadExt, net::TcpStream, sync::watch, time::timeout};
+use tracing::{debug, warn};
+
+mod turned;
+
+use turned::Turned;
 
 use crate::{
     gate::LoginRefused,
     house::House,
-    listener::{Door, Seat},
+    listener::{Door, Place, Seat},
     mailbox::Letter,
     stream::{Movable, Parcel, Stream},
 };
@@ -35,19 +34,6 @@ pub(crate) struct Newcomer {
     pub(crate) seat: Seat,
 }
 
-/// Why a connection does not get in.
-#[derive(Debug)]
-enum Turned {
-    /// It ended, was too slow, or sent something that is not answered.
-    Away(String),
-    /// It is told why.
-    Down {
-        version: Version,
-        reason: ReasonCode,
-        why: String,
-    },
-}
-
 /// What a client has sent so far.
 struct Greeting {
     connect: Box<Connect>,
@@ -56,31 +42,52 @@ struct Greeting {
 
 /// What a fresh buffer for CONNECT holds; most fit.
 const CONNECT_BYTES: usize = 512;
-/// How long a refused peer may take to read its CONNACK, and how much it may still send.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES_MAX: usize = 64 * 1024;
 
 /// Brings one connection from `accept` to its shard, or turns it away.
 pub(crate) async fn welcome(
     socket: TcpStream,
     peer: SocketAddr,
+    place: Place,
     door: Arc<Door>,
     house: Arc<House>,
     mut stop: watch::Receiver<bool>,
 ) {
     let greeted = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
-        greeted = greet(socket, &door, &house) => greeted,
+        greeted = place.while_waiting(greet(socket, &door, &house)) => greeted,
     };
-    let (stream, greeting) = match greeted {
-        Ok((stream, Ok(greeting))) => (stream, greeting),
-        Ok((stream, Err(turned))) => return turn_away(stream, turned, peer, &door).await,
+    let Some(greeted) = greeted else {
+        return tell_given_way(&place, peer, &door, &house);
+    };
+    let (stream, turned) = match greeted {
+        Ok((stream, Ok(greeting))) => {
+            let shutting_down = *stop.borrow();
+            match admit(&stream, greeting, peer, &door, &house, shutting_down).await {
+                Ok(admitted) => return admitted.go_home(stream, &house, &door),
+                Err(turned) => (stream, turned),
+            }
+        }
+        Ok((stream, Err(turned))) => (stream, turned),
         Err(error) => return debug!(listener = door.name, %peer, %error, "connection lost in its handshake"),
     };
-    let shutting_down = *stop.borrow();
-    match admit(&stream, greeting, peer, &door, &house, shutting_down).await {
-        Ok(admitted) => admitted.go_home(stream, &house, &door),
-        Err(turned) => turn_away(stream, turned, peer, &door).await,
+    turned.report(peer, &door, &house);
+    if place
+        .while_waiting(turned.turn(stream, peer, &door))
+        .await
+        .is_none()
+    {
+        debug!(listener = door.name, %peer, "the peer took too long to take its refusal; its place was needed");
+    }
+}
+
+/// Its place was needed, and it had kept us waiting longest.
+fn tell_given_way(place: &Place, peer: SocketAddr, door: &Door, house: &House) {
+    metrics::counter!("twinmq_connections_refused_total", "reason" => "gave way").increment(1);
+    if let Some(left_out) = place.tell(house.clock.uptime()) {
+        warn!(
+            listener = door.name, %peer, left_out,
+            "a connection without CONNECT was dropped for a newer one: all places are taken (broker.handshakes_max)"
+        );
     }
 }
 
@@ -282,44 +289,4 @@ impl Admitted {
             }
         }
     }
-}
-
-async fn turn_away(mut stream: Stream, turned: Turned, peer: SocketAddr, door: &Door) {
-    match turned {
-        Turned::Away(why) => {
-            metrics::counter!("twinmq_connections_refused_total", "reason" => "malformed").increment(1);
-            debug!(listener = door.name, %peer, why, "connection closed");
-        }
-        Turned::Down { version, reason, why } => {
-            metrics::counter!("twinmq_connections_refused_total", "reason" => reason.name()).increment(1);
-            info!(listener = door.name, %peer, %reason, why, "connection refused");
-            let told = timeout(FAREWELL, tell(&mut stream, version, reason)).await;
-            if !matches!(told, Ok(Ok(()))) {
-                debug!(listener = door.name, %peer, "the peer has not taken its refusal");
-            }
-        }
-    }
-}
-
-async fn tell(stream: &mut Stream, version: Version, reason: ReasonCode) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    let connack = ConnAck {
-        reason,
-        ..ConnAck::default()
-    };
-    Packet::ConnAck(connack)
-        .encode(version, &mut bytes)
-        .map_err(io::Error::other)?;
-    stream.write_all(&bytes).await?;
-    stream.shutdown().await?;
-    // Closing with bytes unread would reset the connection, and the reset may overtake CONNACK.
-    let mut unheard = [0; 1024];
-    let mut heard = 0;
-    while heard < FAREWELL_BYTES_MAX {
-        match stream.read(&mut unheard).await? {
-            0 => break,
-            count => heard += count,
-        }
-    }
-    Ok(())
 }

@@ -24,6 +24,7 @@ mod listener;
 mod mailbox;
 mod metrics;
 mod recall;
+mod seldom;
 mod start;
 mod stream;
 mod worker;

@@ -4,16 +4,19 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::{error::StartError, handshake, house::House, settings};
+use crate::{error::StartError, handshake, house::House, seldom::Seldom, settings};
 
+mod handshakes;
 mod seats;
 pub(crate) mod tls;
 
+pub(crate) use handshakes::{Handshakes, Place};
 pub(crate) use seats::{Seat, Seats};
 
 /// Connections the system keeps for us until we accept them.
@@ -27,6 +30,8 @@ pub(crate) struct Door {
     pub(crate) loopback: bool,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) seats: Arc<Seats>,
+    /// Paces the lines about refused connections.
+    pub(crate) refusals: Seldom,
 }
 
 /// A bound address.
@@ -62,6 +67,7 @@ impl Listener {
             loopback: settings.bind.ip().is_loopback(),
             tls,
             seats,
+            refusals: Seldom::default(),
         };
         Ok(Self {
             socket,
@@ -78,12 +84,12 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts connections until told to stop. At most so many at a time are on their way in; others wait in the
-    /// system's backlog.
+    /// Accepts connections until told to stop. At most so many at a time are on their way in; one more is held here
+    /// until a place is free, and others wait in the system's backlog.
     pub(crate) async fn serve(
         self,
         house: Arc<House>,
-        handshakes: Arc<Semaphore>,
+        handshakes: Arc<Handshakes>,
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
@@ -92,40 +98,26 @@ impl Listener {
                 accepted = self.accept(&handshakes) => accepted,
             };
             match accepted {
-                Ok((socket, peer, permit)) => {
-                    let way = handshake::welcome(
-                        socket,
-                        peer,
-                        Arc::clone(&self.door),
-                        Arc::clone(&house),
-                        stop.clone(),
-                    );
-                    tokio::spawn(async move {
-                        way.await;
-                        drop(permit);
-                    });
+                Ok((socket, peer, place)) => {
+                    let (door, house) = (Arc::clone(&self.door), Arc::clone(&house));
+                    tokio::spawn(handshake::welcome(socket, peer, place, door, house, stop.clone()));
                 }
                 Err(error) if is_peers_fault(&error) => {
                     debug!(listener = self.name(), %error, "not accepted")
                 }
                 Err(error) => {
                     warn!(listener = self.name(), %error, "cannot accept connections; trying again");
+                    // Most likely there are too many open files, and one that waits for its peer has the least use of its.
+                    handshakes.make_room(Instant::now());
                     tokio::time::sleep(NO_ROOM_PAUSE).await;
                 }
             }
         }
     }
 
-    async fn accept(
-        &self,
-        handshakes: &Arc<Semaphore>,
-    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(handshakes)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
+    async fn accept(&self, handshakes: &Arc<Handshakes>) -> io::Result<(TcpStream, SocketAddr, Place)> {
         let (socket, peer) = self.socket.accept().await?;
-        Ok((socket, peer, permit))
+        Ok((socket, peer, handshakes.enter(peer.ip()).await))
     }
 }
 

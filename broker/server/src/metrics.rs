@@ -167,7 +167,7 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "twinmq_connections_refused_total",
-        "Connections turned away before they had a home, by reason."
+        "Connections turned away before they had a home, by reason; `gave way` are those whose place was needed."
     );
     describe_counter!(
         "twinmq_denied_total",

@@ -19,7 +19,8 @@ pub struct RawBroker {
     pub shards: Option<i64>,
     /// Connections at a time. By default as many as the process may have open files, less a reserve.
     pub connections_max: Option<i64>,
-    /// Connections at a time that have not sent their CONNECT or are being judged; others wait to be accepted.
+    /// Connections at a time that have not sent their CONNECT or are being judged. When there are as many, one that has
+    /// not sent it gives way to a newcomer.
     pub handshakes_max: Option<i64>,
     /// How long a TLS handshake may take.
     pub tls_handshake_timeout: Option<String>,

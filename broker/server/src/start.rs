@@ -13,10 +13,7 @@ use broker_core::{Recovered, Shard, ShardId};
 use mqtt_wire::{ClientId, ReasonCode};
 use plugin_api::{Link, LinkSpec};
 use rustls::ServerConfig;
-use tokio::{
-    runtime,
-    sync::{Semaphore, watch},
-};
+use tokio::{runtime, sync::watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
@@ -28,7 +25,7 @@ use crate::{
     house::House,
     journal::{Journal, Kept},
     link::{Attached, Door},
-    listener::{Listener, Seats, tls},
+    listener::{Handshakes, Listener, Seats, tls},
     mailbox::{Letter, Mailbox},
     metrics::{self, Stats},
     recall::{self, Recalls},
@@ -152,7 +149,7 @@ impl Broker {
         );
         let threads = start_threads(&house, shards, links.into())?;
         let (stop, stopped) = watch::channel(false);
-        let handshakes = Arc::new(Semaphore::new(house.settings.handshakes_max as usize));
+        let handshakes = Handshakes::new(house.settings.handshakes_max);
         for listener in listeners {
             runtime.spawn(listener.serve(Arc::clone(&house), Arc::clone(&handshakes), stopped.clone()));
         }

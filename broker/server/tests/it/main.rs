@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod crowding;
 mod house;
 
 mod accepting;

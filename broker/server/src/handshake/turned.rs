@@ -1,0 +1,83 @@
+//! Turned: a connection that does not get in, and what it is told.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use mqtt_wire::{ConnAck, Packet, ReasonCode, Version};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+use tracing::{debug, info};
+
+use crate::{house::House, listener::Door, stream::Stream};
+
+/// Why a connection does not get in.
+#[derive(Debug)]
+pub(super) enum Turned {
+    /// It ended, was too slow, or sent something that is not answered.
+    Away(String),
+    /// It is told why.
+    Down {
+        version: Version,
+        reason: ReasonCode,
+        why: String,
+    },
+}
+
+/// How long a refused peer may take to read its CONNACK, and how much it may still send.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES_MAX: usize = 64 * 1024;
+
+impl Turned {
+    /// Counts it, and has a line about it in the log.
+    pub(super) fn report(&self, peer: SocketAddr, door: &Door, house: &House) {
+        match self {
+            Self::Away(why) => {
+                metrics::counter!("twinmq_connections_refused_total", "reason" => "malformed").increment(1);
+                debug!(listener = door.name, %peer, why, "connection closed");
+            }
+            Self::Down { reason, why, .. } => {
+                metrics::counter!("twinmq_connections_refused_total", "reason" => reason.name()).increment(1);
+                match door.refusals.turn(house.clock.uptime()) {
+                    Some(left_out) => {
+                        info!(listener = door.name, %peer, %reason, why, left_out, "connection refused")
+                    }
+                    None => debug!(listener = door.name, %peer, %reason, why, "connection refused"),
+                }
+            }
+        }
+    }
+
+    /// Tells the peer, if it is to be told, and gives it some time to read that.
+    pub(super) async fn turn(self, mut stream: Stream, peer: SocketAddr, door: &Door) {
+        if let Self::Down { version, reason, .. } = self {
+            let told = timeout(FAREWELL, tell(&mut stream, version, reason)).await;
+            if !matches!(told, Ok(Ok(()))) {
+                debug!(listener = door.name, %peer, "the peer has not taken its refusal");
+            }
+        }
+    }
+}
+
+async fn tell(stream: &mut Stream, version: Version, reason: ReasonCode) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let connack = ConnAck {
+        reason,
+        ..ConnAck::default()
+    };
+    Packet::ConnAck(connack)
+        .encode(version, &mut bytes)
+        .map_err(io::Error::other)?;
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    // Closing with bytes unread would reset the connection, and the reset may overtake CONNACK.
+    let mut unheard = [0; 1024];
+    let mut heard = 0;
+    while heard < FAREWELL_BYTES_MAX {
+        match stream.read(&mut unheard).await? {
+            0 => break,
+            count => heard += count,
+        }
+    }
+    Ok(())
+}
