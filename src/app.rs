@@ -137,11 +137,12 @@ impl Served {
             authenticator: gates.clone(),
             authorizer: gates.clone(),
         };
+        let send_timeout = broker.broker.send_timeout;
         let mut broker = Broker::prepare(broker, doors, Arc::new(journal), runtime::Handle::current())?;
         twins.attach(broker.attach_link(twins.spec(), twins.link()));
         let mut http_doors = Vec::new();
         for listener in http {
-            http_doors.push(Door::bind(listener).await?);
+            http_doors.push(Door::bind(listener, send_timeout).await?);
         }
         let broker = Arc::new(broker.open()?);
         let mut addresses = broker.addresses().to_vec();

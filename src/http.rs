@@ -1,6 +1,7 @@
 //! Where HTTP comes in: listeners, TLS, and who is asking. The routes themselves belong to the rooms they show.
 
 mod identity;
+mod socket;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use plugin_api::Authenticate;
 use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, watch},
     time::timeout,
 };
@@ -26,8 +27,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Http;
 pub(crate) use identity::Peer;
+use socket::Socket;
 
-/// Connections at a time, all HTTP listeners together.
+/// Connections at a time, of each HTTP listener; others wait in the system's backlog. It also bounds what bodies of requests
+/// may take: each connection has at most one, of at most `twin.limits.request_bytes_max`.
 const CONNECTIONS_MAX: usize = 1024;
 /// How long a TLS handshake, or the head of a request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,11 +42,12 @@ pub(crate) struct Door {
     name: String,
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
+    send_timeout: Duration,
 }
 
 impl Door {
-    /// Binds an address.
-    pub(crate) async fn bind(http: &Http) -> Result<Self, broker::StartError> {
+    /// Binds an address. A peer that takes nothing of its answer for `send_timeout` is disconnected.
+    pub(crate) async fn bind(http: &Http, send_timeout: Duration) -> Result<Self, broker::StartError> {
         let tls = match &http.tls {
             None => None,
             Some(tls) => {
@@ -62,6 +66,7 @@ impl Door {
             name: http.name.clone(),
             socket,
             tls,
+            send_timeout,
         })
     }
 
@@ -122,13 +127,13 @@ impl Door {
     async fn accept(
         &self,
         seats: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    ) -> Option<(Socket, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
         let seat = Arc::clone(seats).acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, remote)) => {
                 // Answers are small; waiting to fill a segment would only delay them.
                 let _unsupported = stream.set_nodelay(true);
-                Some((stream, remote, seat))
+                Some((Socket::new(stream, self.send_timeout), remote, seat))
             }
             Err(error) => {
                 tracing::warn!(listener = self.name, %error, "cannot accept an HTTP connection");

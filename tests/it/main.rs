@@ -12,6 +12,7 @@ mod demo;
 mod mistakes;
 mod offline_device;
 mod permissions;
+mod stalled_peers;
 mod start;
 mod support;
 mod trace;

@@ -11,7 +11,7 @@ mod twins;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn_with_state};
@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use crate::metrics;
 use crate::service::TwinLink;
 use crate::shared::Shared;
+use exchange::whole;
 use fault::Fault;
 
 /// What every route works with.
@@ -98,15 +99,12 @@ pub(crate) fn router(shared: Arc<Shared>, link: Arc<TwinLink>, authorize: Arc<dy
         });
     router
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(
-            api.shared.settings.limits.request_bytes_max,
-        ))
         .route_layer(from_fn_with_state(api.clone(), admit))
         .fallback(unknown)
         .with_state(api)
 }
 
-/// Lets as many requests in as the settings allow, and times them.
+/// Answers every request of a route, and times it.
 async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let started = api.shared.clock.elapsed();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -114,16 +112,23 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(String::new, |path| path.as_str().to_owned());
-    let response = match Arc::clone(&api.requests).try_acquire_owned() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => told(
-            &path,
-            Fault::unavailable("too many requests are under way (twin.http.requests)"),
-        ),
-    };
+    let response = answer(&api, request, next)
+        .await
+        .unwrap_or_else(|fault| told(&path, fault));
     let took = api.shared.clock.elapsed().saturating_sub(started);
     metrics::request(route, method.as_str(), response.status().as_u16(), took);
     response
+}
+
+/// Lets as many requests in as the settings allow. One whose body is still on its way is not in: a slow sender keeps
+/// nobody out. Each connection has one body at a time, so the HTTP server's bound on connections bounds bodies, too.
+async fn answer(api: &Api, request: Request, next: Next) -> Result<Response, Fault> {
+    let request = whole(api, request).await?;
+    let _permit = api
+        .requests
+        .try_acquire()
+        .map_err(|_| Fault::unavailable("too many requests are under way (twin.http.requests)"))?;
+    Ok(next.run(request).await)
 }
 
 async fn openapi() -> Response {

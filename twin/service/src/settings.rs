@@ -94,7 +94,7 @@ pub struct RawChanges {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawHttp {
-    /// How many requests may be under way at a time; more are answered with 503.
+    /// How many requests may be under way at a time, from when their body is here; more are answered with 503.
     pub requests: Option<i64>,
 }
 
@@ -121,7 +121,7 @@ pub struct Settings {
     pub watchers_max: usize,
     /// How often a silent stream says that it is alive.
     pub heartbeat: Duration,
-    /// How many HTTP requests may be under way at a time.
+    /// How many HTTP requests may be under way at a time, from when their body is here.
     pub requests_max: usize,
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -63,17 +63,31 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Fault> {
     }
 }
 
-/// The whole body, up to the limit of requests. A sender that takes too long would keep others from their turn.
-pub(crate) async fn body(api: &Api, request: Request) -> Result<Bytes, Fault> {
+/// The same request once its body is here, up to the limit of requests. A sender has only so much time.
+pub(crate) async fn whole(api: &Api, request: Request) -> Result<Request, Fault> {
+    let bytes_max = api.shared.settings.limits.request_bytes_max;
+    let (parts, content) = request.into_parts();
+    let mut content = Request::new(content);
+    DefaultBodyLimit::max(bytes_max).apply(&mut content);
     let deadline = api.shared.clock.elapsed() + BODY_PATIENCE;
-    let body = tokio::select! {
-        body = Bytes::from_request(request, api) => body,
+    let read = tokio::select! {
+        read = Bytes::from_request(content, api) => read,
         () = api.shared.clock.reach(deadline) => return Err(Fault::too_slow(BODY_PATIENCE)),
     };
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Fault::too_large(api.shared.settings.limits.request_bytes_max),
-        _ => Fault::bad_request("the body ended early"),
-    })
+    match read {
+        Ok(bytes) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Fault::too_large(bytes_max))
+        }
+        Err(_) => Err(Fault::bad_request("the body ended early")),
+    }
+}
+
+/// The body of a request that is whole.
+pub(crate) async fn body(api: &Api, request: Request) -> Result<Bytes, Fault> {
+    let bytes_max = api.shared.settings.limits.request_bytes_max;
+    let read = to_bytes(request.into_body(), bytes_max).await;
+    read.map_err(|_| Fault::too_large(bytes_max))
 }
 
 /// Goes on only if the body is of this type; parameters such as a charset are ignored.
