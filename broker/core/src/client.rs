@@ -17,7 +17,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use mqtt_wire::{PacketId, QoS, ReasonCode, Version};
 
 pub(crate) use acknowledge::Owed;
-pub(crate) use alias::Aliases;
+pub(crate) use alias::{Aliases, OutgoingAliases};
 pub(crate) use ask::{Asked, Verdicts};
 pub(crate) use inbound::Publication;
 
@@ -74,6 +74,7 @@ pub(crate) struct Client {
     /// Acknowledgements that wait for their turn.
     pub(crate) owed: VecDeque<Owed>,
     pub(crate) aliases: Option<Box<Aliases>>,
+    pub(crate) outgoing_aliases: Option<Box<OutgoingAliases>>,
     pub(crate) last_topic: Option<Box<LastTopic>>,
     pub(crate) verdicts: Verdicts,
     pub(crate) asked: Option<Box<Asked>>,

@@ -40,7 +40,7 @@ pub struct Settings {
     pub topic_bytes_max: usize,
     /// Bytes of a client id.
     pub client_id_bytes_max: usize,
-    /// Topic aliases a client may use.
+    /// Topic aliases a client may set, and that are set towards it if it takes as many.
     pub topic_alias_max: u16,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use mqtt_wire::{ClientId, ConnAck, Connect, Packet, Properties, QoS, ReasonCode, Version};
 
-use super::{Client, Pause, Verdicts};
+use super::{Client, OutgoingAliases, Pause, Verdicts};
 use crate::{
     Badge, ConnectionId, Departure, Output, Outputs, Shard, Shelf,
     hold::{Line, What},
@@ -95,6 +95,7 @@ impl Shard {
         let asked = connect
             .receive_maximum
             .map_or(u16::MAX, std::num::NonZeroU16::get);
+        let aliases = OutgoingAliases::up_to(connect.topic_alias_maximum.min(self.settings.topic_alias_max));
         let mut client = Client {
             serial: line.serial,
             session,
@@ -111,6 +112,7 @@ impl Shard {
             unacknowledged: 0,
             owed: std::collections::VecDeque::new(),
             aliases: None,
+            outgoing_aliases: aliases.map(Box::new),
             last_topic: None,
             verdicts: Verdicts::default(),
             asked: None,

@@ -50,15 +50,7 @@ impl Shard {
             id,
             subscription_ids: &target.subscription_ids,
         };
-        let sent = write_publish(
-            publication,
-            &sending,
-            client.version,
-            client.packet_bytes_max,
-            self.steady,
-            connection,
-            out,
-        );
+        let sent = write_publish(publication, &sending, client, self.steady, connection, out);
         if sent {
             self.counters.messages_sent += 1;
         } else {
@@ -258,7 +250,8 @@ impl Shard {
         id: Option<PacketId>,
         out: &mut Outputs,
     ) -> bool {
-        let Some(client) = self.client(connection) else {
+        let now = self.steady;
+        let Some(client) = self.client_mut(connection) else {
             return true;
         };
         let sending = Sending {
@@ -269,15 +262,7 @@ impl Shard {
             subscription_ids: &waiting.subscription_ids,
         };
         let publication = Publication::of(message);
-        let sent = write_publish(
-            &publication,
-            &sending,
-            client.version,
-            client.packet_bytes_max,
-            self.steady,
-            connection,
-            out,
-        );
+        let sent = write_publish(&publication, &sending, client, now, connection, out);
         if sent {
             self.counters.messages_sent += 1;
         } else {

@@ -2,7 +2,7 @@
 
 use mqtt_wire::{PacketId, Properties, Property, Publish, QoS, Version, put_property};
 
-use super::Publication;
+use super::{Client, Publication, alias::Naming};
 use crate::{ConnectionId, Outputs, WallTime};
 
 /// How a message is sent to one receiver.
@@ -18,22 +18,29 @@ pub(super) struct Sending<'a> {
 pub(super) fn write_publish(
     publication: &Publication<'_>,
     sending: &Sending<'_>,
-    version: Version,
-    bytes_max: u32,
+    client: &mut Client,
     now: WallTime,
     connection: ConnectionId,
     out: &mut Outputs,
 ) -> bool {
+    let (version, bytes_max) = (client.version, client.packet_bytes_max);
+    let aliases = client.outgoing_aliases.as_deref_mut();
+    let naming = aliases
+        .as_ref()
+        .map_or(Naming::Name, |aliases| aliases.naming(publication.topic));
     let mut block = Vec::new();
     let properties = match version {
         Version::V311 => Properties::EMPTY,
-        Version::V5 => outgoing_properties(publication, sending, now, &mut block),
+        Version::V5 => outgoing_properties(publication, sending, naming, now, &mut block),
     };
     let publish = Publish {
         dup: sending.dup,
         qos: sending.qos,
         retain: sending.retain,
-        topic: publication.topic,
+        topic: match naming {
+            Naming::Alias(_) => "",
+            Naming::Name | Naming::NameAndAlias(_) => publication.topic,
+        },
         packet_id: sending.id,
         properties,
         payload: publication.payload,
@@ -41,20 +48,29 @@ pub(super) fn write_publish(
     if bytes_max < u32::MAX && publish.encoded_len(version) > bytes_max as usize {
         return false;
     }
-    out.append(connection, |bytes| publish.encode(version, bytes).is_ok())
+    let written = out.append(connection, |bytes| publish.encode(version, bytes).is_ok());
+    if let Some(aliases) = aliases.filter(|_| written) {
+        aliases.note(publication.topic, naming);
+    }
+    written
 }
 
-/// The forwarded properties, with what is left of the expiry and the identifiers of the matching subscriptions.
+/// The forwarded properties, with the topic's alias, what is left of the expiry, and the identifiers of the matching
+/// subscriptions.
 fn outgoing_properties<'a>(
     publication: &Publication<'a>,
     sending: &Sending<'_>,
+    naming: Naming,
     now: WallTime,
     block: &'a mut Vec<u8>,
 ) -> Properties<'a> {
-    if publication.expires.is_none() && sending.subscription_ids.is_empty() {
+    if naming == Naming::Name && publication.expires.is_none() && sending.subscription_ids.is_empty() {
         return Properties::parse_publish(publication.properties).unwrap_or(Properties::EMPTY);
     }
     let before = (|| {
+        if let Naming::NameAndAlias(alias) | Naming::Alias(alias) = naming {
+            put_property(block, &Property::TopicAlias(alias))?;
+        }
         if let Some(expires) = publication.expires {
             put_property(block, &Property::MessageExpiryInterval(expires.rest_secs(now)))?;
         }
@@ -63,7 +79,7 @@ fn outgoing_properties<'a>(
         }
         Ok::<(), mqtt_wire::EncodeError>(())
     })();
-    debug_assert!(before.is_ok(), "both kinds of value were read from a packet");
+    debug_assert!(before.is_ok(), "a value of each kind can be written");
     block.extend_from_slice(publication.properties);
     Properties::parse_publish(block).unwrap_or(Properties::EMPTY)
 }

@@ -1,8 +1,8 @@
 //! The other side of a connection in a `World`: hears bytes, keeps the messages, and acknowledges unless told not to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use mqtt_wire::{Ack, Packet, PacketId, QoS, ReasonCode, Version};
+use mqtt_wire::{Ack, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
 use crate::ConnectionId;
 
@@ -55,6 +55,7 @@ pub struct Client {
     pub(super) place: Option<(usize, ConnectionId)>,
     pub(super) unread: Vec<u8>,
     bytes: Vec<u8>,
+    aliases: BTreeMap<u16, String>,
     replies: VecDeque<Packet<'static>>,
     next_id: PacketId,
 }
@@ -70,6 +71,7 @@ impl Client {
             place: Some((home, connection)),
             unread: Vec::new(),
             bytes: Vec::new(),
+            aliases: BTreeMap::new(),
             replies: VecDeque::new(),
             next_id: PacketId::FIRST,
         }
@@ -189,11 +191,26 @@ impl Client {
         self.bytes = bytes.get(used..).unwrap_or_default().to_vec();
     }
 
+    /// The topic name of a message, by itself or by the alias that was set before.
+    fn topic_of(&mut self, publish: &Publish<'_>) -> String {
+        if let Some(alias) = publish.properties.topic_alias() {
+            if !publish.topic.is_empty() {
+                self.aliases.insert(alias, publish.topic.to_owned());
+            }
+            let Some(topic) = self.aliases.get(&alias) else {
+                unreachable!("the broker used alias {alias}, which stands for nothing")
+            };
+            return topic.clone();
+        }
+        publish.topic.to_owned()
+    }
+
     fn take(&mut self, packet: Packet<'_>) {
         match packet {
             Packet::Publish(publish) => {
+                let topic = self.topic_of(&publish);
                 self.heard.push(Heard::Message(Received {
-                    topic: publish.topic.to_owned(),
+                    topic,
                     payload: publish.payload.to_vec(),
                     qos: publish.qos,
                     retain: publish.retain,
