@@ -2,6 +2,7 @@
 
 use crate::error::DecodeError;
 use crate::header::{Header, Kind, Sender};
+use crate::packet::connect::read_version;
 use crate::packet::{
     Ack, Auth, ConnAck, Connect, Disconnect, Packet, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe,
 };
@@ -55,8 +56,7 @@ pub fn connect_version(buf: &[u8]) -> Option<Version> {
         return None;
     }
     let mut r = Reader::new(buf.get(header.len..)?, Version::V5);
-    r.binary().ok().filter(|name| *name == b"MQTT")?;
-    r.u8().ok().and_then(Version::from_level)
+    read_version(&mut r).ok().map(|(version, _)| version)
 }
 
 #[inline]

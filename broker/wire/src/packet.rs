@@ -3,7 +3,7 @@
 mod ack;
 mod auth;
 mod connack;
-mod connect;
+pub(crate) mod connect;
 mod disconnect;
 mod publish;
 mod subscribe;

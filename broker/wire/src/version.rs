@@ -2,8 +2,7 @@
 
 /// A protocol version that this codec reads and writes.
 ///
-/// MQTT 3.1 (`MQIsdp`, level 3) is refused with
-/// [`ReasonCode::UnsupportedProtocolVersion`](crate::ReasonCode::UnsupportedProtocolVersion).
+/// MQTT 3.1 (`MQIsdp`, level 3) is spoken like 3.1.1; see [`Connect::is_31`](crate::Connect::is_31).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// MQTT 3.1.1, protocol level 4.

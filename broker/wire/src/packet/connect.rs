@@ -17,7 +17,9 @@ use crate::write::Sink;
 pub struct Connect {
     /// What the client speaks; decides how this packet is encoded.
     pub version: Version,
-    /// May be empty, then the server makes one; without `clean_start` only in MQTT 5.0.
+    /// Whether it names MQTT 3.1 (`MQIsdp`, level 3), which is spoken like 3.1.1 otherwise. Only with that version.
+    pub is_31: bool,
+    /// May be empty, then the server makes one; without `clean_start` only in MQTT 5.0, and not in MQTT 3.1.
     pub client_id: String,
     /// Begin a new session; in MQTT 3.1.1 also end it with the connection (CleanSession).
     pub clean_start: bool,
@@ -49,6 +51,8 @@ pub struct Connect {
     pub authentication_data: Option<Vec<u8>>,
 }
 
+/// The protocol level of MQTT 3.1.
+const LEVEL_31: u8 = 3;
 const USERNAME: u8 = 0x80;
 const PASSWORD: u8 = 0x40;
 const WILL_RETAIN: u8 = 0x20;
@@ -63,6 +67,7 @@ impl Connect {
     pub fn new(version: Version, client_id: impl Into<String>) -> Self {
         Self {
             version,
+            is_31: false,
             client_id: client_id.into(),
             clean_start: true,
             keep_alive_secs: 0,
@@ -83,11 +88,14 @@ impl Connect {
 
     pub(crate) fn decode(r: Reader<'_>) -> Result<Self, DecodeError> {
         let mut r = r.with_version(Version::V5);
-        let version = read_version(&mut r)?;
+        let (version, is_31) = read_version(&mut r)?;
         let mut r = r.with_version(version);
         let flags = r.u8()?;
         check_flags(flags, version)?;
-        let mut connect = Self::new(version, "");
+        let mut connect = Self {
+            is_31,
+            ..Self::new(version, "")
+        };
         connect.clean_start = flags & CLEAN_START != 0;
         connect.keep_alive_secs = r.u16()?;
         if version == Version::V5 {
@@ -153,8 +161,13 @@ impl Connect {
         if version == Version::V311 && self.password.is_some() && self.username.is_none() {
             return Err(EncodeError::forbidden(NO_USER.0, NO_USER.1));
         }
-        out.string("protocol name", "MQTT")?;
-        out.u8(version.level());
+        if self.is_31 {
+            out.string("protocol name", "MQIsdp")?;
+            out.u8(LEVEL_31);
+        } else {
+            out.string("protocol name", "MQTT")?;
+            out.u8(version.level());
+        }
         out.u8(self.flags());
         out.u16(self.keep_alive_secs);
         if version == Version::V5 {
@@ -211,7 +224,7 @@ impl Connect {
     }
 
     fn nameless_session(&self) -> bool {
-        self.version == Version::V311 && self.client_id.is_empty() && !self.clean_start
+        self.version == Version::V311 && self.client_id.is_empty() && (!self.clean_start || self.is_31)
     }
 
     const fn data_without_method(&self) -> bool {
@@ -231,19 +244,20 @@ const NO_METHOD: Rule = (
     "Authentication Data comes without an Authentication Method",
 );
 
-fn read_version(r: &mut Reader<'_>) -> Result<Version, DecodeError> {
+/// The version, and whether it is named as MQTT 3.1.
+pub(crate) fn read_version(r: &mut Reader<'_>) -> Result<(Version, bool), DecodeError> {
     let refuse = |clause, what| DecodeError::new(ReasonCode::UnsupportedProtocolVersion, clause, what);
     let name = r.binary()?;
     let level = r.u8()?;
     match (name, level) {
-        (b"MQTT", level) => Version::from_level(level).ok_or(refuse(
-            "MQTT-3.1.2-2",
-            "the protocol level is neither 4 (MQTT 3.1.1) nor 5 (MQTT 5.0)",
-        )),
-        (b"MQIsdp", 3) => Err(refuse(
-            "MQTT-3.1.2-1",
-            "MQTT 3.1 (MQIsdp, level 3) is not served, the client has to use 3.1.1 or 5.0",
-        )),
+        (b"MQTT", level) => match Version::from_level(level) {
+            Some(version) => Ok((version, false)),
+            None => Err(refuse(
+                "MQTT-3.1.2-2",
+                "the protocol level is neither 4 (MQTT 3.1.1) nor 5 (MQTT 5.0)",
+            )),
+        },
+        (b"MQIsdp", LEVEL_31) => Ok((Version::V311, true)),
         _ => Err(refuse("MQTT-3.1.2-1", "the protocol name is not MQTT")),
     }
 }
@@ -287,6 +301,7 @@ impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect")
             .field("version", &self.version)
+            .field("is_31", &self.is_31)
             .field("client_id", &self.client_id)
             .field("clean_start", &self.clean_start)
             .field("keep_alive_secs", &self.keep_alive_secs)

@@ -317,6 +317,7 @@ fn connect(version: Version) -> impl Strategy<Value = Packet<'static>> {
             let old = version == Version::V311;
             Packet::Connect(Box::new(Connect {
                 version,
+                is_31: old && clean_start && !client_id.is_empty(),
                 clean_start: clean_start || old && client_id.is_empty(),
                 client_id,
                 keep_alive_secs,

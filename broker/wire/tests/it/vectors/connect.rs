@@ -40,6 +40,11 @@ fn well_formed_connects_are_read() {
                 "10 s:MQTT 04 c2 003c s:c s: s:",
             ),
             ("an empty will payload", "10 s:MQTT 04 06 003c s:c s:t s:"),
+            ("MQTT 3.1", "10 s:MQIsdp 03 02 003c s:cid"),
+            (
+                "MQTT 3.1 with everything",
+                "10 s:MQIsdp 03 ee 003c s:cid s:will/t s:bye s:user s:pass",
+            ),
         ],
     );
     accepts(
@@ -72,6 +77,7 @@ fn each_field_of_a_connect_is_found() {
     let will_block = hex::bytes("01 01 02 00000009 03 s:ct 08 s:r/t 09 s:cd 26 s:k s:v");
     let connect = Connect {
         version: V5,
+        is_31: false,
         client_id: "cid".to_owned(),
         clean_start: true,
         keep_alive_secs: 60,
@@ -140,12 +146,7 @@ fn the_version_of_a_refused_connect_is_known_as_soon_as_it_can_be() {
         let known = (cut >= 9).then_some(V5);
         assert_eq!(connect_version(&bytes[..cut]), known, "cut at {cut}");
     }
-    for other in [
-        "10 s:MQTT 06 02 003c s:c",
-        "10 s:MQIsdp 03 02 003c s:c",
-        "c0",
-        "30 s:MQTT 05",
-    ] {
+    for other in ["10 s:MQTT 06 02 003c s:c", "c0", "30 s:MQTT 05"] {
         assert_eq!(connect_version(&hex::packet(other)), None, "{other}");
     }
 }
@@ -158,7 +159,12 @@ fn mqtt_3_1_2_2_other_protocols_are_refused() {
             From::Client,
             version,
             &[
-                ("MQTT-3.1.2-1", code, "MQTT 3.1", "10 s:MQIsdp 03 02 003c s:cid"),
+                (
+                    "MQTT-3.1.2-1",
+                    code,
+                    "MQTT 3.1 of level 4",
+                    "10 s:MQIsdp 04 02 003c s:cid",
+                ),
                 (
                     "MQTT-3.1.2-1",
                     code,
@@ -280,6 +286,12 @@ fn broken_connects_are_refused_in_311() {
                 ClientIdentifierNotValid,
                 "no client id for a session that stays",
                 "10 s:MQTT 04 00 003c s:",
+            ),
+            (
+                "MQTT-3.1.3-8",
+                ClientIdentifierNotValid,
+                "no client id in MQTT 3.1",
+                "10 s:MQIsdp 03 02 003c s:",
             ),
             (
                 "MQTT-1.5.3-2",
