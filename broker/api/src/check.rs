@@ -39,6 +39,22 @@ impl<'a> Check<'a> {
         })
     }
 
+    /// A text that `fits`, if one was typed.
+    pub fn text(
+        &mut self,
+        key: &str,
+        typed: Option<String>,
+        allowed: &str,
+        fits: impl FnOnce(&str) -> bool,
+    ) -> Option<String> {
+        let text = typed?;
+        if fits(&text) {
+            return Some(text);
+        }
+        self.problem(key, format!("{text:?}"), allowed);
+        None
+    }
+
     /// A size with its unit, as in `"64KiB"`. The range is in bytes.
     pub fn size<T: TryFrom<u64>>(
         &mut self,

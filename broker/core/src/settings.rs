@@ -52,6 +52,10 @@ pub struct Settings {
     pub retained_bytes_max: usize,
     /// Retained messages of the whole broker, spread evenly over its shards.
     pub retained_messages_max: usize,
+    /// Where MQTT 5 clients find another server when this one shuts down or is full [MQTT5 4.11].
+    pub server_reference: Option<String>,
+    /// What MQTT 5 clients that ask are told to build response topics from; `%c` stands for the client id [MQTT5 3.2.2.3.15].
+    pub response_information: Option<String>,
     /// Verdicts remembered for one connection.
     pub verdicts_max: usize,
     /// How long a link may take to answer for a message it is responsible for.
@@ -89,6 +93,8 @@ impl Default for Settings {
             property_bytes_max: 8 * KIB,
             retained_bytes_max: 256 * KIB,
             retained_messages_max: 1_000_000,
+            server_reference: None,
+            response_information: None,
             verdicts_max: 64,
             link_deadline: Duration::from_secs(10),
             link_bytes_max: 4 * MIB,

@@ -9,7 +9,7 @@ mod retry;
 use std::sync::Arc;
 
 use ahash::{HashMap, RandomState};
-use mqtt_wire::{ClientId, DecodeError, Packet, QoS, ReasonCode};
+use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 
 use crate::{
     ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
@@ -263,7 +263,11 @@ impl Shard {
     }
 
     fn take_malformed(&mut self, connection: ConnectionId, error: &DecodeError, out: &mut Outputs) {
-        self.expel(connection, error.reason, out);
+        let told = Disconnect {
+            reason_string: Some(error.to_string()),
+            ..Disconnect::with(error.reason)
+        };
+        self.expel_with(connection, told, out);
     }
 
     fn tick(&mut self, out: &mut Outputs) {

@@ -72,7 +72,7 @@ pub(crate) async fn welcome(
     };
     turned.report(peer, &door, &house);
     if place
-        .while_waiting(turned.turn(stream, peer, &door))
+        .while_waiting(turned.turn(stream, peer, &door, &house))
         .await
         .is_none()
     {
@@ -190,7 +190,7 @@ async fn admit(
     let refuse = |reason, why: String| Turned::Down { version, reason, why };
     if shutting_down {
         return Err(refuse(
-            ReasonCode::ServerShuttingDown,
+            ReasonCode::ServerUnavailable,
             "the broker is shutting down".into(),
         ));
     }

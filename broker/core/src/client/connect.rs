@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use mqtt_wire::{ClientId, ConnAck, Connect, Packet, Properties, QoS, ReasonCode, Version};
+use mqtt_wire::{ClientId, ConnAck, Connect, Disconnect, Packet, Properties, QoS, ReasonCode, Version};
 
 use super::{Client, OutgoingAliases, Pause, Verdicts};
 use crate::{
@@ -74,7 +74,7 @@ impl Shard {
     fn take_over(&mut self, id: SessionId, clean_start: bool, out: &mut Outputs) {
         if let Some(old) = self.sessions.get(id).and_then(|session| session.connection) {
             self.counters.takeovers += 1;
-            self.send_disconnect(old, ReasonCode::SessionTakenOver, out);
+            self.send_disconnect(old, Disconnect::with(ReasonCode::SessionTakenOver), out);
             self.depart(old, Departure::TakenOver, out);
             out.duties.push(Output::Close { connection: old });
         }
@@ -209,6 +209,11 @@ impl Shard {
             max_packet_size: Some(settings.packet_bytes_max),
             assigned_client_id: assigned.then(|| connect.client_id.clone()),
             topic_alias_maximum: Some(settings.topic_alias_max).filter(|max| *max > 0),
+            response_information: settings
+                .response_information
+                .as_ref()
+                .filter(|_| connect.request_response_information)
+                .map(|template| template.replace("%c", &connect.client_id)),
             shared_available: Some(false),
             server_keep_alive_secs: (keep_alive_secs != connect.keep_alive_secs).then_some(keep_alive_secs),
             ..ConnAck::default()

@@ -49,6 +49,12 @@ impl Shard {
 
     /// Ends a connection for a reason that its peer is told, where its version has a word for it.
     pub(crate) fn expel(&mut self, connection: ConnectionId, reason: ReasonCode, out: &mut Outputs) {
+        self.expel_with(connection, Disconnect::with(reason), out);
+    }
+
+    /// The same with more to say about it.
+    pub(crate) fn expel_with(&mut self, connection: ConnectionId, told: Disconnect, out: &mut Outputs) {
+        let reason = told.reason;
         if self.client(connection).is_none() {
             return;
         }
@@ -60,18 +66,31 @@ impl Shard {
         if why == Departure::Expelled {
             self.counters.protocol_errors += 1;
         }
-        self.send_disconnect(connection, reason, out);
+        self.send_disconnect(connection, told, out);
         self.depart(connection, why, out);
         out.duties.push(Output::Close { connection });
     }
 
-    pub(crate) fn send_disconnect(&self, connection: ConnectionId, reason: ReasonCode, out: &mut Outputs) {
-        let speaks = self
-            .client(connection)
-            .is_some_and(|client| client.version == Version::V5 && client.open);
-        if speaks {
-            self.send(connection, &Packet::Disconnect(Disconnect::with(reason)), out);
+    /// Tells a client why it goes, without the words for people if they are too many for it [MQTT5-3.14.2-3].
+    pub(crate) fn send_disconnect(&self, connection: ConnectionId, mut told: Disconnect, out: &mut Outputs) {
+        let Some(client) = self.client(connection) else {
+            return;
+        };
+        if client.version != Version::V5 || !client.open {
+            return;
         }
+        if told.reason == ReasonCode::ServerShuttingDown
+            && let Some(other) = &self.settings.server_reference
+        {
+            told.reason = ReasonCode::UseAnotherServer;
+            told.server_reference = Some(other.clone());
+        }
+        let bytes_max = client.packet_bytes_max as usize;
+        let packet = Packet::Disconnect(told.clone());
+        if packet.encoded_len(Version::V5).is_ok_and(|len| len > bytes_max) {
+            told.reason_string = None;
+        }
+        self.send(connection, &Packet::Disconnect(told), out);
     }
 
     /// A client's connection is over, for us or for it.

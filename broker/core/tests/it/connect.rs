@@ -1,14 +1,14 @@
 //! Beginning, resuming and ending sessions.
 
 use broker_core::{
-    Shelf,
-    testing::{Heard, World, clean, persistent},
+    Settings, Shelf,
+    testing::{ClientRef, Heard, World, clean, persistent},
 };
 use mqtt_wire::{Connect, Disconnect, Packet, QoS, ReasonCode, Version};
 
-use crate::{VERSIONS, everywhere};
+use crate::{VERSIONS, everywhere, everywhere_with};
 
-fn session_present(world: &World, client: broker_core::testing::ClientRef) -> bool {
+fn session_present(world: &World, client: ClientRef) -> bool {
     let (reason, present) = world.client(client).connack().unwrap();
     assert_eq!(reason, ReasonCode::Success);
     present
@@ -164,6 +164,71 @@ fn connack_tells_the_granted_expiry() {
         assert_eq!(connack.max_packet_size, Some(1024 * 1024));
         assert_eq!(connack.topic_alias_maximum, Some(32));
         assert_eq!(connack.shared_available, Some(false));
+    });
+}
+
+/// [MQTT5-3.1.2-28] Response information comes to those who ask for it, where the operator has set it.
+#[test]
+fn response_information_comes_to_those_who_ask() {
+    let settings = Settings {
+        response_information: Some("responses/%c".into()),
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        for (asks, expected) in [(false, None), (true, Some("responses/lamp"))] {
+            let client = world.connect(Connect {
+                request_response_information: asks,
+                ..clean(Version::V5, "lamp")
+            });
+            let Some(Packet::ConnAck(connack)) = world.client(client).packets().next() else {
+                panic!("no CONNACK")
+            };
+            assert_eq!(connack.response_information.as_deref(), expected);
+        }
+    });
+}
+
+fn disconnect(world: &World, client: ClientRef) -> Disconnect {
+    let last = world.client(client).packets().last();
+    let Some(Packet::Disconnect(disconnect)) = last else {
+        panic!("no DISCONNECT but {last:?}")
+    };
+    disconnect.clone()
+}
+
+/// A client that is sent away for malformed bytes hears which rule they broke, unless it takes no packet of that size
+/// [MQTT5-3.14.2-3].
+#[test]
+fn what_was_malformed_is_told() {
+    everywhere(|world| {
+        for (takes, told) in [(1000, true), (20, false)] {
+            let client = world.connect(Connect {
+                max_packet_size: std::num::NonZeroU32::new(takes),
+                ..clean(Version::V5, "lamp")
+            });
+            world.begin_send_bytes(client, &[0x36, 0x03, 0, 1, b'a']); // QoS 3
+            world.settle();
+            let disconnect = disconnect(world, client);
+            assert_eq!(disconnect.reason, ReasonCode::MalformedPacket);
+            let why = disconnect.reason_string.unwrap_or_default();
+            assert_eq!(why.contains("MQTT-3.3.1-4"), told, "{why}");
+        }
+    });
+}
+
+/// A broker that shuts down sends its clients to another one, if the operator has named it.
+#[test]
+fn clients_are_sent_to_another_server() {
+    let settings = Settings {
+        server_reference: Some("other.example:1883".into()),
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let client = world.connect(clean(Version::V5, "lamp"));
+        world.shut_down();
+        let disconnect = disconnect(world, client);
+        assert_eq!(disconnect.reason, ReasonCode::UseAnotherServer);
+        assert_eq!(disconnect.server_reference.as_deref(), Some("other.example:1883"));
     });
 }
 

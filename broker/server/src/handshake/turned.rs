@@ -49,9 +49,9 @@ impl Turned {
     }
 
     /// Tells the peer, if it is to be told, and gives it some time to read that.
-    pub(super) async fn turn(self, mut stream: Stream, peer: SocketAddr, door: &Door) {
-        if let Self::Down { version, reason, .. } = self {
-            let told = timeout(FAREWELL, tell(&mut stream, version, reason)).await;
+    pub(super) async fn turn(self, mut stream: Stream, peer: SocketAddr, door: &Door, house: &House) {
+        if let Self::Down { version, reason, why } = self {
+            let told = timeout(FAREWELL, tell(&mut stream, version, connack(reason, why, house))).await;
             if !matches!(told, Ok(Ok(()))) {
                 debug!(listener = door.name, %peer, "the peer has not taken its refusal");
             }
@@ -59,12 +59,32 @@ impl Turned {
     }
 }
 
-async fn tell(stream: &mut Stream, version: Version, reason: ReasonCode) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    let connack = ConnAck {
+/// Where there is another server the peer is sent there. What is wrong with a login is nobody's business but the log's.
+fn connack(reason: ReasonCode, why: String, house: &House) -> ConnAck {
+    let is_full = matches!(reason, ReasonCode::ServerBusy | ReasonCode::ServerUnavailable);
+    match house.rules.server_reference.clone().filter(|_| is_full) {
+        Some(other) => ConnAck {
+            reason: ReasonCode::UseAnotherServer,
+            server_reference: Some(other),
+            ..ConnAck::default()
+        },
+        None => ConnAck {
+            reason,
+            reason_string: is_open(reason).then_some(why),
+            ..ConnAck::default()
+        },
+    }
+}
+
+const fn is_open(reason: ReasonCode) -> bool {
+    !matches!(
         reason,
-        ..ConnAck::default()
-    };
+        ReasonCode::BadUserNameOrPassword | ReasonCode::NotAuthorized | ReasonCode::ServerUnavailable
+    )
+}
+
+async fn tell(stream: &mut Stream, version: Version, connack: ConnAck) -> io::Result<()> {
+    let mut bytes = Vec::new();
     Packet::ConnAck(connack)
         .encode(version, &mut bytes)
         .map_err(io::Error::other)?;

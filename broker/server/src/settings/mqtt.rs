@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mqtt_wire::QoS;
+use mqtt_wire::{QoS, TopicName};
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
@@ -54,6 +54,10 @@ pub struct RawMqtt {
     pub retained_bytes_max: Option<String>,
     /// Retained messages of the whole broker.
     pub retained_messages_max: Option<i64>,
+    /// Where MQTT 5 clients find another server when this one shuts down or is full. By default they are told nothing.
+    pub server_reference: Option<String>,
+    /// What MQTT 5 clients that ask are told to build response topics from. By default they are told nothing.
+    pub response_information: Option<String>,
     /// Verdicts remembered for one connection.
     pub verdicts_max: Option<i64>,
     /// How long a link may take to answer for a message it is responsible for.
@@ -66,6 +70,8 @@ pub struct RawMqtt {
 
 const FIELD_MAX: i64 = 65_535;
 const FIELD_BYTES_MAX: u64 = 65_535;
+/// Longest text that is given to clients.
+const TEXT_BYTES_MAX: usize = 1024;
 const PACKET_BYTES_MAX: u64 = 268_435_460;
 const KIB: u64 = 1024;
 /// Largest count where memory is the only bound.
@@ -196,6 +202,18 @@ impl RawMqtt {
                 self.retained_messages_max,
                 rules.retained_messages_max,
                 0..=COUNT_MAX,
+            ),
+            server_reference: check.text(
+                "server_reference",
+                self.server_reference,
+                "a host and port, such as \"other.example:1883\"",
+                |text| !text.is_empty() && text.len() <= TEXT_BYTES_MAX && !text.contains('\0'),
+            ),
+            response_information: check.text(
+                "response_information",
+                self.response_information,
+                "a topic without wildcards, such as \"responses/%c\"",
+                |text| text.len() <= TEXT_BYTES_MAX && TopicName::parse(text).is_ok(),
             ),
             verdicts_max: check.number(
                 "verdicts_max",

@@ -181,10 +181,9 @@ fn there_is_room_again_when_a_connection_has_gone() {
     let mut first = Client::named(house.address(), Version::V5, "a");
     let _second = Client::named(house.address(), Version::V5, "b");
     let mut third = Client::dial(house.address());
-    assert_eq!(
-        third.introduce(&connect(Version::V5, "c")).reason,
-        ReasonCode::ServerBusy
-    );
+    let refusal = third.introduce(&connect(Version::V5, "c"));
+    assert_eq!(refusal.reason, ReasonCode::ServerBusy);
+    assert_eq!(refusal.reason_string.as_deref(), Some("all connections are taken"));
     first.disconnect();
     assert_eq!(first.hear(), Heard::Closed);
     let _third = Client::named(house.address(), Version::V5, "c");
