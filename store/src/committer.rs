@@ -11,6 +11,7 @@ use crate::batch::Batch;
 use crate::engine::Engine;
 use crate::error::CommitError;
 use crate::options::Options;
+use crate::room::{Lookout, Room};
 
 /// How safe a batch has to be before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +58,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     backlog: AtomicUsize,
+    room: Room,
 }
 
 impl Shared {
@@ -83,14 +85,16 @@ impl Committer {
             }),
             wake: Condvar::new(),
             backlog: AtomicUsize::new(0),
+            room: Room::default(),
         });
-        let writer = Writer {
+        let mut writer = Writer {
             shared: Arc::clone(&shared),
             pace: Pace::default(),
             unsynced: None,
             failed: None,
-            full: false,
+            lookout: Lookout::new(shared.options.reserve_bytes),
         };
+        writer.look_when_due();
         let thread = thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run())?;
@@ -124,7 +128,13 @@ impl Committer {
             return;
         };
         drop(queue);
+        self.shared.room.count_refused(&refusal);
         (waiting.done)(Err(refusal));
+    }
+
+    /// What is known of the disk.
+    pub(crate) fn room(&self) -> &Room {
+        &self.shared.room
     }
 
     /// Bytes taken and not yet answered.
@@ -168,10 +178,7 @@ struct Writer {
     unsynced: Option<Instant>,
     /// The failure after which nothing is written any more.
     failed: Option<CommitError>,
-    /// There was no room when last written or synced. The engine's log cannot be synced from then on: it would fail for
-    /// good. Once there is room the engine writes everything to synced tables and begins a new log, which shows in
-    /// the next write that succeeds.
-    full: bool,
+    lookout: Lookout,
 }
 
 impl Drop for Writer {
@@ -192,11 +199,12 @@ impl Writer {
                 self.commit(group);
             }
             self.sync_when_due();
+            self.look_when_due();
         }
         self.sync_now();
     }
 
-    /// Waits for work. An empty group means that a sync is due; `None` that the store is closed and drained.
+    /// Waits for work. An empty group means that a sync or a look is due; `None` that the store is closed and drained.
     fn take_group(&self) -> Option<Vec<Waiting>> {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
@@ -204,11 +212,11 @@ impl Writer {
             if queue.closed {
                 return None;
             }
-            let Some(since) = self.unsynced else {
-                queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = shared.options.sync_interval.saturating_sub(since.elapsed());
+            let sync = self
+                .unsynced
+                .map(|since| shared.options.sync_interval.saturating_sub(since.elapsed()));
+            let look = self.lookout.due_in();
+            let left = sync.map_or(look, |sync| sync.min(look));
             if left.is_zero() {
                 return Some(Vec::new());
             }
@@ -294,11 +302,15 @@ impl Writer {
             .collect();
         let result = match (batches.is_empty(), sync) {
             (false, _) => self.shared.engine.write(&batches, sync),
-            (true, true) if self.full => Err(CommitError::Full),
+            (true, true) if self.shared.room.is_full() => Err(CommitError::Full),
             (true, true) => self.shared.engine.sync(),
             (true, false) => return Ok(()),
         };
-        self.full &= result.is_err();
+        if result.is_ok() {
+            self.shared.room.set_full(false);
+        }
+        self.lookout
+            .wrote(batches.iter().map(|batch| batch.len_bytes()).sum());
         match &result {
             Ok(()) if sync => self.unsynced = None,
             Ok(())
@@ -332,11 +344,36 @@ impl Writer {
         }
     }
 
+    /// Looks at the disk. If the last write found no room and there seems to be some, an empty one finds out: nobody may
+    /// come with another while it is said that there is none.
+    fn look_when_due(&mut self) {
+        if !self.lookout.due_in().is_zero() {
+            return;
+        }
+        let room = &self.shared.room;
+        self.lookout.saw(self.shared.engine.free_bytes(), room);
+        if room.is_full() && !room.is_short() && self.failed.is_none() {
+            match self.shared.engine.write(&[], false) {
+                Ok(()) => room.set_full(false),
+                Err(error) => self.note(&error),
+            }
+        }
+    }
+
+    /// After a write or sync that found no room the engine's log cannot be synced: it would fail for good. Once there is
+    /// room the engine writes everything to synced tables and begins a new log, which shows in the next write that
+    /// succeeds.
     fn note(&mut self, error: &CommitError) {
         match error {
-            CommitError::Failed(_) => self.failed = Some(error.clone()),
+            CommitError::Failed(why) => {
+                self.failed = Some(error.clone());
+                self.shared.room.failed(why);
+            }
             CommitError::Full => {
-                self.full = true;
+                if !self.shared.room.is_full() {
+                    self.lookout.look_at_once();
+                }
+                self.shared.room.set_full(true);
                 self.unsynced = None;
             }
             _ => (),
@@ -346,6 +383,9 @@ impl Writer {
     /// Calls each `done` in order. One that panics (the hook has printed it) must not keep the others from theirs.
     fn answer(&self, group: Vec<Waiting>, result: &Result<(), CommitError>) {
         for waiting in group {
+            if let Err(error) = result {
+                self.shared.room.count_refused(error);
+            }
             self.shared.backlog.fetch_sub(waiting.weight(), Ordering::Relaxed);
             drop(catch_unwind(AssertUnwindSafe(|| (waiting.done)(result.clone()))));
         }

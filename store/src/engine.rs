@@ -60,6 +60,9 @@ pub(crate) trait Engine: View + Send + Sync {
     /// The content as it is now, unmoved by later writes.
     fn freeze(&self) -> Box<dyn View + '_>;
 
+    /// Bytes that may still be written to the disk; `None` if that is not known, or if there is no disk.
+    fn free_bytes(&self) -> Option<u64>;
+
     /// What was found damaged so far.
     fn set_aside(&self) -> Vec<SetAside>;
 }

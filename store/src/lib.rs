@@ -29,6 +29,7 @@ mod memory;
 mod options;
 mod quarantine;
 mod rocks;
+mod room;
 mod store;
 
 pub use batch::Batch;
@@ -38,4 +39,5 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use keyspace::{Keyspace, KeyspaceId, Tuning};
 pub use options::Options;
 pub use quarantine::SetAside;
+pub use room::{Condition, Refusals};
 pub use store::{Opened, Snapshot, Store};

@@ -69,6 +69,10 @@ impl Engine for Memory {
         Box::new(self.maps())
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     fn set_aside(&self) -> Vec<SetAside> {
         Vec::new()
     }

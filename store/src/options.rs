@@ -23,6 +23,9 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// Table files kept open at the same time.
     pub open_files_max: i32,
+    /// Disk space that is kept for what is small or makes room. [`Store::has_room`](crate::Store::has_room) says no while
+    /// less is free; the store refuses nothing by itself before the disk is full.
+    pub reserve_bytes: u64,
     /// Table files up to this size in total are read and verified before the store opens; larger stores are
     /// verified by a thread after opening, with the same reporting.
     pub verify_at_open_bytes_max: u64,
@@ -50,6 +53,7 @@ impl Default for Options {
             block_cache_bytes: 16 << 20,
             wal_bytes_max: 32 << 20,
             open_files_max: 256,
+            reserve_bytes: 128 << 20,
             verify_at_open_bytes_max: 128 << 20,
             acknowledge_before_sync: false,
         }

@@ -117,6 +117,12 @@ impl Engine for Rocks {
         })
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        let system = rustix::fs::statvfs(self.database.db.path()).ok()?;
+        // What is free for everybody: the rest is for root only.
+        Some(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
     fn set_aside(&self) -> Vec<SetAside> {
         self.database.quarantine.found()
     }

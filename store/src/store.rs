@@ -16,6 +16,7 @@ use crate::memory::Memory;
 use crate::options::Options;
 use crate::quarantine::SetAside;
 use crate::rocks::Rocks;
+use crate::room::{Condition, Refusals};
 
 /// A handle to an open store; clones share it. The last one to go closes it.
 #[derive(Clone)]
@@ -171,6 +172,43 @@ impl Store {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         self.shared.committer.backlog_bytes()
+    }
+
+    /// Whether there is room for what makes the store grow. Not refused by [`Self::commit`]: whoever adds asks before, so
+    /// that what is small or makes room can share a batch with nothing that has to be refused. At most a second old.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.shared.committer.room().is_enough()
+    }
+
+    /// As [`Self::has_room`], for one thing that is to be added. A refusal is counted.
+    ///
+    /// # Errors
+    /// [`CommitError::Full`] if there is no room.
+    pub fn admit(&self) -> Result<(), CommitError> {
+        if self.has_room() {
+            return Ok(());
+        }
+        self.shared.committer.room().count_refused(&CommitError::Full);
+        Err(CommitError::Full)
+    }
+
+    /// Whether the store can be written to.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.shared.committer.room().condition()
+    }
+
+    /// Bytes free on the disk; `None` if that is not known, or if there is no disk. At most a second old.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.shared.committer.room().free_bytes()
+    }
+
+    /// What was refused since the store was opened.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.shared.committer.room().refusals()
     }
 
     /// What is in quarantine, and what was found damaged since the store was opened.
