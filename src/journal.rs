@@ -53,6 +53,10 @@ impl Journal for StoreJournal {
         });
     }
 
+    fn has_room(&self) -> bool {
+        self.store.has_room()
+    }
+
     fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.store
             .get(keyspace(shelf), key)

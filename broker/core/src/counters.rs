@@ -33,6 +33,8 @@ pub struct Counters {
     pub takeovers: u64,
     /// Sessions that expired.
     pub sessions_expired: u64,
+    /// Messages refused because the store had no room for what makes it grow.
+    pub refused_no_room: u64,
     /// Batches the store refused.
     pub batches_refused: u64,
     /// Deliveries that a link did not answer in time.

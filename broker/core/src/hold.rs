@@ -119,6 +119,12 @@ pub(crate) struct HeldMessage {
 }
 
 impl HeldMessage {
+    /// Whether keeping it makes the store grow by a message. A receipt, or the end of a retained message, is small and
+    /// goes again, or makes room.
+    fn grows(&self) -> bool {
+        !self.entries.is_empty() || (self.retain.is_some() && !self.message.ends_retained())
+    }
+
     /// All of it in one batch: receipt, retained message, body, and every queue entry.
     fn write(&mut self, batch: &mut Batch) {
         if let Some((session, id)) = self.receipt {
@@ -144,7 +150,7 @@ impl HeldMessage {
     }
 }
 
-/// A held message whose batch is complete.
+/// A held message whose batch is complete, or that was declined.
 #[derive(Debug)]
 pub(crate) struct Submitted {
     /// How many queue entries it stands in.
@@ -242,6 +248,10 @@ pub(crate) struct Holds {
     /// Held messages that are in no batch yet, in order.
     unsubmitted: VecDeque<u64>,
     unsubmitted_bytes: usize,
+    /// Whether the store has room for what makes it grow.
+    pub(crate) has_room: bool,
+    /// Held messages there was no room for, to be settled when the round ends.
+    declined: Vec<u64>,
     /// The batch of this round.
     pub(crate) batch: Batch,
     upkeep: Upkeep,
@@ -261,6 +271,8 @@ impl Holds {
             next: 0,
             unsubmitted: VecDeque::new(),
             unsubmitted_bytes: 0,
+            has_room: true,
+            declined: Vec::new(),
             batch: Batch::default(),
             upkeep: Upkeep::default(),
             ticket: 1,
@@ -357,7 +369,7 @@ impl Holds {
 
     /// Puts all that is to be kept of a held message into this round's batch, if every shard has contributed: that of the
     /// first of those that were not yet, since after a crash nobody may find a message without the one before it. If several
-    /// queue entries refer to its body, that is stored under this number.
+    /// queue entries refer to its body, that is stored under this number. What the store has no room for is declined.
     pub(crate) fn submit_next(&mut self, body: u64) -> Option<Submitted> {
         let number = *self.unsubmitted.front()?;
         let Some(What::Message(held)) = self.holds.get_mut(&number).map(|hold| &mut hold.what) else {
@@ -368,14 +380,19 @@ impl Holds {
         }
         self.unsubmitted.pop_front();
         self.unsubmitted_bytes -= held.message.len_bytes();
+        let will_of = held.will_of;
+        if !self.has_room && held.grows() {
+            self.declined.push(number);
+            return Some(Submitted {
+                references: 0,
+                will_of,
+            });
+        }
         self.waiting.push_back((self.ticket, number));
         let references = held.entries.len();
         held.body = (references > 1).then_some(body);
         held.write(&mut self.batch);
-        Some(Submitted {
-            references,
-            will_of: held.will_of,
-        })
+        Some(Submitted { references, will_of })
     }
 
     /// One thing happened (or failed for a reason). The wait is given back if it is over.
@@ -387,6 +404,11 @@ impl Holds {
             return None;
         }
         self.holds.remove(&number)
+    }
+
+    /// The numbers of held messages that were declined since the last call.
+    pub(crate) fn take_declined(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.declined)
     }
 
     /// Ends the round: its batch with its ticket, if it has anything in it or something waits for it.

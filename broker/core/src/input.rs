@@ -172,6 +172,11 @@ pub enum Input<'a> {
         /// What to tell it.
         reason: ReasonCode,
     },
+    /// Whether the store has room for what makes it grow. It is taken to have, until told.
+    Room {
+        /// If not, messages that would have to be kept are refused, and everything else goes on.
+        enough: bool,
+    },
     /// The policy has changed: remembered verdicts no longer hold.
     PolicyChanged,
     /// The wall clock's reading. Told at the start, and then every few seconds.

@@ -70,4 +70,9 @@ impl Message {
     pub fn len_bytes(&self) -> usize {
         self.topic.len() + self.payload.len() + self.properties.len()
     }
+
+    /// Whether it ends its topic's retained message, if it is to be retained [MQTT-3.3.1-6].
+    pub(crate) fn ends_retained(&self) -> bool {
+        self.payload.is_empty()
+    }
 }

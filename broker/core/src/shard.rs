@@ -160,6 +160,7 @@ impl Shard {
             Input::LinkPublished { message } => self.take_link_message(message, out),
             Input::LinkAnswered { number, answer } => self.take_answer(number, answer, out),
             Input::Expel { client_id, reason } => self.expel_client(&client_id, reason, out),
+            Input::Room { enough } => self.holds.has_room = enough,
             Input::PolicyChanged => self.policy += 1,
             Input::Wall { now } => self.wall = now,
             Input::Tick => self.tick(out),
@@ -170,6 +171,7 @@ impl Shard {
     /// Ends a round: what is to be kept of it goes into one batch.
     pub fn end_round(&mut self, now: Moment, out: &mut Outputs) {
         self.pass(now);
+        self.refuse_declined(out);
         for id in std::mem::take(&mut self.cursors_moved) {
             let Some(session) = self.sessions.get_mut(id) else {
                 continue;
@@ -349,6 +351,20 @@ impl Shard {
                 .is_some_and(|client| client.resume(Pause::Store))
             {
                 out.duties.push(Output::Read { connection });
+            }
+        }
+    }
+
+    /// Refuses what the store has no room for, as if the store had. Whoever is told may leave, and with a will.
+    fn refuse_declined(&mut self, out: &mut Outputs) {
+        loop {
+            let declined = self.holds.take_declined();
+            if declined.is_empty() {
+                return;
+            }
+            self.counters.refused_no_room += declined.len() as u64;
+            for number in declined {
+                self.happened(number, Some(ReasonCode::QuotaExceeded), out);
             }
         }
     }

@@ -201,6 +201,14 @@ impl World {
         self.settle();
     }
 
+    /// Whether the store has room for what makes it grow. A store that starts has.
+    pub fn tell_of_room(&mut self, enough: bool) {
+        for home in 0..self.homes.len() {
+            self.step(home, Input::Room { enough });
+        }
+        self.settle();
+    }
+
     fn start(&mut self, shards: u16) {
         let shares = match recover(&self.disk, shards, self.wall) {
             Ok(shares) => shares,

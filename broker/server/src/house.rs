@@ -2,14 +2,14 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use broker_core::ShardId;
 
 use crate::{clock::Clock, gate::Desk, journal::Journal, mailbox::Mailbox, recall::Recalls, settings};
 
-/// Shared, and never changed while the broker runs but for what is in the mailboxes.
+/// Shared, and never changed while the broker runs but for what is in the mailboxes and what was told.
 #[derive(Debug)]
 pub(crate) struct House {
     pub(crate) clock: Clock,
@@ -17,6 +17,8 @@ pub(crate) struct House {
     pub(crate) rules: Arc<broker_core::Settings>,
     pub(crate) mailboxes: Box<[Mailbox]>,
     pub(crate) journal: Arc<dyn Journal>,
+    /// Whether the log was told that the journal fails: once, not for every batch.
+    pub(crate) journal_failed: Once,
     pub(crate) gates: Arc<Desk>,
     pub(crate) recalls: Recalls,
 }

@@ -40,6 +40,10 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// journal's durability promises. Batches of one caller are kept and answered in the order of the calls.
     fn commit(&self, batch: Batch, done: Done);
 
+    /// Whether there is room for what makes the store grow. Where there is not, commits that are small or make room still
+    /// succeed. Asked in every round of every shard, so it only looks at what others have found out.
+    fn has_room(&self) -> bool;
+
     /// The value of a key, as of the last batch answered.
     ///
     /// # Errors

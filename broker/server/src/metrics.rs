@@ -108,6 +108,7 @@ fn add(sum: &mut Counters, other: &Counters) {
         protocol_errors,
         takeovers,
         sessions_expired,
+        refused_no_room,
         batches_refused,
         link_timeouts,
         damaged_messages,
@@ -127,6 +128,7 @@ fn add(sum: &mut Counters, other: &Counters) {
     sum.protocol_errors += protocol_errors;
     sum.takeovers += takeovers;
     sum.sessions_expired += sessions_expired;
+    sum.refused_no_room += refused_no_room;
     sum.batches_refused += batches_refused;
     sum.link_timeouts += link_timeouts;
     sum.damaged_messages += damaged_messages;
@@ -182,6 +184,10 @@ pub(crate) fn describe() {
         "Sessions taken over by another connection."
     );
     describe_counter!("twinmq_sessions_expired_total", "Sessions that expired.");
+    describe_counter!(
+        "twinmq_messages_refused_total",
+        "Messages that were not taken from their publisher, by reason."
+    );
     describe_counter!("twinmq_batches_refused_total", "Batches the store refused.");
     describe_counter!(
         "twinmq_link_timeouts_total",
@@ -215,6 +221,7 @@ fn record(stats: &Stats) {
     counter!("twinmq_protocol_errors_total").absolute(counters.protocol_errors);
     counter!("twinmq_takeovers_total").absolute(counters.takeovers);
     counter!("twinmq_sessions_expired_total").absolute(counters.sessions_expired);
+    counter!("twinmq_messages_refused_total", "reason" => "no_room").absolute(counters.refused_no_room);
     counter!("twinmq_batches_refused_total").absolute(counters.batches_refused);
     counter!("twinmq_link_timeouts_total").absolute(counters.link_timeouts);
     counter!("twinmq_damaged_messages_total").absolute(counters.damaged_messages);

@@ -4,7 +4,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     mem,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, Once, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -99,6 +99,7 @@ impl Broker {
                 .map(|_| Mailbox::new(broker.shards, link_messages_max))
                 .collect(),
             journal,
+            journal_failed: Once::new(),
             gates: Arc::new(Desk::new(gates, runtime.clone(), broker.gate_timeout)),
             recalls: Recalls::default(),
             settings: broker,

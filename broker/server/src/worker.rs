@@ -59,6 +59,8 @@ pub(crate) struct Worker {
     outputs: Outputs,
     now: Moment,
     next_wall: Moment,
+    /// Whether the rules believe that the store has room.
+    has_room: bool,
     connections: Connections,
     closing: Closing,
     backlog: Backlog,
@@ -139,6 +141,7 @@ impl Worker {
             outputs: Outputs::default(),
             now: house.clock.now(),
             next_wall: Moment::START,
+            has_room: true,
             connections: Connections::new(Arc::clone(&bell)),
             closing: Closing::default(),
             backlog: Backlog::new(
@@ -183,6 +186,7 @@ impl Worker {
 
     fn round(&mut self) {
         self.now = self.house.clock.now();
+        self.tell_of_room();
         self.take_post();
         self.serve_sockets();
         self.keep_time();
@@ -341,6 +345,14 @@ impl Worker {
     fn tell_time(&mut self) {
         self.next_wall = self.now + WALL_INTERVAL;
         self.step(Input::Wall { now: Clock::wall() });
+    }
+
+    fn tell_of_room(&mut self) {
+        let enough = self.house.journal.has_room();
+        if self.has_room != enough {
+            self.has_room = enough;
+            self.step(Input::Room { enough });
+        }
     }
 
     fn set_timer(&mut self) {

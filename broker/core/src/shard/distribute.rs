@@ -325,8 +325,10 @@ impl Shard {
         let Some(set) = self.set_retained(message, keep) else {
             return false;
         };
-        if !set.durable {
-            self.settle_retained(message, set, true);
+        // Nobody waits for it, so it is shown even where there is no room to keep it.
+        let durable = set.durable && (self.holds.has_room || message.ends_retained());
+        if !durable {
+            self.settle_retained(message, Set { durable, ..set }, true);
             return true;
         }
         record::put_retained(&mut self.holds.batch, set.version, message);

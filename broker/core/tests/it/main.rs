@@ -17,6 +17,7 @@ mod qos1;
 mod qos2;
 mod restart;
 mod retained;
+mod room;
 mod shards;
 mod subscriptions;
 mod takeover;

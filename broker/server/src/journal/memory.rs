@@ -101,6 +101,10 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Journal for MemoryJournal {
+    fn has_room(&self) -> bool {
+        true
+    }
+
     fn commit(&self, batch: Batch, done: Done) {
         let refused = {
             let mut waiting = lock(&self.queue.waiting);

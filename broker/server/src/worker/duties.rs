@@ -115,10 +115,12 @@ impl Worker {
                 Ok(()) => Letter::Remembered { ticket },
                 Err(refused) => {
                     if let CommitRefused::Failed(why) = &refused {
-                        error!(
-                            shard = id.0,
-                            why, "the store has failed to keep a batch; what depends on it is refused"
-                        );
+                        house.journal_failed.call_once(|| {
+                            error!(
+                                why,
+                                "a batch could not be kept; it and such as follow are refused"
+                            );
+                        });
                     }
                     Letter::Refused {
                         ticket,
