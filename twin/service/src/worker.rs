@@ -298,7 +298,10 @@ impl Worker {
                         .for_each(|device| self.shared.presences.settled(device));
                 }
                 Err(error) => {
-                    tracing::error!(partition = self.number, %error, "twins could not be stored");
+                    // Not told of each: whoever has the store tells when this begins and ends.
+                    if !matches!(error, CommitError::Full | CommitError::Failed(_)) {
+                        tracing::error!(partition = self.number, %error, "twins could not be stored");
+                    }
                     moves
                         .iter()
                         .for_each(|(before, after)| metrics::moved(*after, *before));

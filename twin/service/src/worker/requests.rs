@@ -264,6 +264,7 @@ impl Worker {
                 at: self.now,
                 client_token: None,
             },
+            refused: None,
         };
         match response(&delivery.properties) {
             None => asker,
@@ -293,10 +294,12 @@ impl Worker {
         has_room
     }
 
-    fn failed(&mut self, device: Arc<str>, asker: Asker, failure: &Failure) {
+    fn failed(&mut self, device: Arc<str>, mut asker: Asker, failure: &Failure) {
         let message = asker.fail(failure);
         match failure {
             Failure::Refused(_) | Failure::TooManyTwins(_) => {}
+            // Not told of each: whoever has the store tells when this begins and ends.
+            Failure::Commit(_) => asker.refused = Some(failure.reason()),
             _ => tracing::error!(%device, %failure, "a request could not be carried out"),
         }
         self.outcome(device, vec![message], asker);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use plugin_api::{Answer, ClientId, LinkPublish, QoS, Ticket, To};
+use plugin_api::{Answer, ClientId, LinkPublish, QoS, ReasonCode, Ticket, To};
 use store::{Batch, CommitError};
 use twin_model::{DeviceName, Refused, SyncStatus, TwinId};
 
@@ -57,6 +57,8 @@ pub(super) struct Asker {
     pub(super) to: To,
     pub(super) properties: Bytes,
     pub(super) stub: Stub,
+    /// If its message was not taken: why.
+    pub(super) refused: Option<ReasonCode>,
 }
 
 impl Asker {
@@ -121,9 +123,8 @@ impl Outcome {
             _ => {}
         }
         if let (Some(broker), Some(asker)) = (broker, asker) {
-            let answer = failure
-                .as_ref()
-                .map_or(Answer::Taken, |failure| Answer::Refused(failure.reason()));
+            let refused = failure.as_ref().map(Failure::reason).or(asker.refused);
+            let answer = refused.map_or(Answer::Taken, Answer::Refused);
             broker.answer(asker.ticket, answer);
         }
         if let Some((reply, told)) = reply {

@@ -67,6 +67,13 @@ impl Worker {
                 messages: Vec::new(),
             });
         }
+        // A removal makes room, and nothing else does: each change also goes into the feed.
+        if adds(&write.command)
+            && let Err(full) = self.shared.store.admit()
+        {
+            metrics::update(section, "no_room");
+            return Err(full.into());
+        }
         metrics::update(section, "accepted");
         self.round.changes.push(change::of_write(
             &applied.twin,
@@ -134,6 +141,18 @@ impl Worker {
         } else {
             Err(Failure::TooManyTwins(ids.len()))
         }
+    }
+}
+
+/// Whether a command makes the store grow.
+const fn adds(command: &Command) -> bool {
+    match command {
+        Command::SetDesired(_)
+        | Command::ReplaceDesired(_)
+        | Command::Report(_)
+        | Command::Update(_)
+        | Command::SetTags(_) => true,
+        Command::Remove => false,
     }
 }
 
