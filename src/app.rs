@@ -11,7 +11,7 @@ use tokio::{runtime, sync::watch, task::JoinHandle};
 use twin::Service;
 
 use crate::{
-    Failure,
+    Failure, alarm,
     http::{self, Door},
     journal::{self, StoreJournal},
     settings::{Http, Settings},
@@ -131,6 +131,7 @@ impl Served {
     ) -> Result<Self, Failure> {
         let metrics = metrics_page()?;
         let store = journal.store.clone();
+        let watched = store.clone();
         let gates = plugin_auth::Gates::build(auth, vec![twins.gate()]);
         let gates = Arc::new(gates.map_err(|error| Failure::Place(error.to_string()))?);
         let doors: Gates = Gates {
@@ -159,6 +160,11 @@ impl Served {
             broker.clone(),
             stopped.clone(),
         ))];
+        tasks.push(tokio::spawn(alarm::follow(
+            watched,
+            broker.clone(),
+            stopped.clone(),
+        )));
         for door in http_doors {
             addresses.push(door.address().context("an HTTP listener has no address")?);
             tasks.push(tokio::spawn(door.serve(pages.clone(), stopped.clone())));
@@ -242,6 +248,7 @@ fn metrics_page() -> Result<PrometheusHandle, Failure> {
                 .install_recorder()
                 .context("metrics cannot be kept")?,
         );
+        alarm::describe();
     }
     page.clone()
         .context("metrics were just installed")

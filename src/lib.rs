@@ -1,5 +1,6 @@
 //! The house put together: settings, store, gates, broker, twins and HTTP become one running program.
 
+mod alarm;
 pub mod app;
 mod certs;
 pub mod command;

@@ -38,16 +38,24 @@ pub(crate) fn operator_routes(status: Status) -> Router {
         .with_state(status)
 }
 
-/// Ready, or degraded with what was set aside. A degraded broker serves everything that was not damaged.
+/// Ready, or degraded with what was set aside and what keeps the store from taking more. A degraded broker serves everything
+/// that was not damaged; where it takes no more, the status is 503, so that others get the new work.
 async fn readiness(State(status): State<Status>) -> Response {
+    let problem = crate::alarm::problem(&status.store);
     let damage: Vec<_> = status
         .store
         .set_aside()
         .into_iter()
         .map(|item| json!({ "file": item.file, "reason": item.reason, "may_have_held": item.may_have_held }))
         .collect();
-    let word = if damage.is_empty() { "ready" } else { "degraded" };
-    Json(json!({ "status": word, "set_aside": damage })).into_response()
+    let is_well = damage.is_empty() && problem.is_none();
+    let word = if is_well { "ready" } else { "degraded" };
+    let code = match problem {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let page = json!({ "status": word, "set_aside": damage, "store": problem });
+    (code, Json(page)).into_response()
 }
 
 async fn metrics_page(
@@ -62,6 +70,7 @@ async fn metrics_page(
         );
     }
     status.broker.stats().await;
+    crate::alarm::record(&status.store);
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         status.metrics.render(),

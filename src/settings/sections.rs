@@ -63,6 +63,8 @@ pub struct RawStore {
     block_cache_bytes: Option<String>,
     /// What may wait for the store.
     backlog_bytes_max: Option<String>,
+    /// Disk space kept for what is small or makes room.
+    reserve_bytes: Option<String>,
     /// Calls clients' messages safe before they are. Breaks every promise; exists to prove that tests would notice.
     #[serde(rename = "acknowledge_before_sync_and_lose_data")]
     acknowledge_before_sync: bool,
@@ -71,10 +73,18 @@ pub struct RawStore {
 impl RawStore {
     pub(super) fn check(self, problems: &mut Vec<Problem>) -> (Durability, store::Options) {
         const SIZE: RangeInclusive<u64> = 1 << 20..=64 << 30;
+        const RESERVE: RangeInclusive<u64> = 0..=1 << 40;
         let default = store::Options::default();
         let mut check = Check::of("store", problems);
+        let reserve = check.size(
+            "reserve_bytes",
+            self.reserve_bytes,
+            default.reserve_bytes,
+            RESERVE,
+        );
         let mut size = |key, typed, default| check.size(key, typed, default, SIZE);
         let options = store::Options {
+            reserve_bytes: reserve,
             write_buffer_bytes: size(
                 "write_buffer_bytes",
                 self.write_buffer_bytes,

@@ -9,6 +9,7 @@
 mod crash;
 mod damage;
 mod demo;
+mod full_disk;
 mod mistakes;
 mod offline_device;
 mod permissions;
