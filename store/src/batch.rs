@@ -21,6 +21,7 @@ pub struct Batch {
     records: Vec<u8>,
     count: u32,
     highest: Option<KeyspaceId>,
+    deletes: bool,
 }
 
 impl Batch {
@@ -59,6 +60,7 @@ impl Batch {
         self.records.extend_from_slice(&other.records);
         self.count = self.count.saturating_add(other.count);
         self.highest = self.highest.max(other.highest);
+        self.deletes |= other.deletes;
     }
 
     /// Bytes this batch adds to the write-ahead log.
@@ -78,6 +80,11 @@ impl Batch {
         self.highest
     }
 
+    /// Whether anything is removed.
+    pub(crate) fn deletes(&self) -> bool {
+        self.deletes
+    }
+
     /// How many changes there are.
     pub(crate) fn count(&self) -> u32 {
         self.count
@@ -93,6 +100,7 @@ impl Batch {
         push_bytes(&mut self.records, key);
         self.count = self.count.saturating_add(1);
         self.highest = self.highest.max(Some(keyspace));
+        self.deletes |= tag != PUT;
     }
 }
 

@@ -93,6 +93,7 @@ impl Committer {
             unsynced: None,
             failed: None,
             lookout: Lookout::new(shared.options.reserve_bytes),
+            unswept: false,
         };
         writer.look_when_due();
         let thread = thread::Builder::new()
@@ -179,6 +180,8 @@ struct Writer {
     /// The failure after which nothing is written any more.
     failed: Option<CommitError>,
     lookout: Lookout,
+    /// Something was deleted since the engine was last swept.
+    unswept: bool,
 }
 
 impl Drop for Writer {
@@ -308,6 +311,7 @@ impl Writer {
         };
         if result.is_ok() {
             self.shared.room.set_full(false);
+            self.unswept |= batches.iter().any(|batch| batch.deletes());
         }
         self.lookout
             .wrote(batches.iter().map(|batch| batch.len_bytes()).sum());
@@ -351,7 +355,13 @@ impl Writer {
             return;
         }
         let room = &self.shared.room;
-        self.lookout.saw(self.shared.engine.free_bytes(), room);
+        let free = self.shared.engine.free_bytes();
+        self.lookout.saw(free, room);
+        // Sweeping begins with writing out what is in memory, which has to fit.
+        let fits = free.is_some_and(|free| free > self.shared.options.write_buffer_bytes as u64);
+        if room.is_short() && self.unswept && fits && self.failed.is_none() {
+            self.unswept = !self.shared.engine.sweep();
+        }
         if room.is_full() && !room.is_short() && self.failed.is_none() {
             match self.shared.engine.write(&[], false) {
                 Ok(()) => room.set_full(false),

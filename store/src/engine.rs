@@ -63,6 +63,10 @@ pub(crate) trait Engine: View + Send + Sync {
     /// Bytes that may still be written to the disk; `None` if that is not known, or if there is no disk.
     fn free_bytes(&self) -> Option<u64>;
 
+    /// Begins to give back what was deleted and still takes room, and returns at once. False if it is too early for
+    /// that.
+    fn sweep(&self) -> bool;
+
     /// What was found damaged so far.
     fn set_aside(&self) -> Vec<SetAside>;
 }

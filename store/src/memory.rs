@@ -73,6 +73,10 @@ impl Engine for Memory {
         None
     }
 
+    fn sweep(&self) -> bool {
+        true
+    }
+
     fn set_aside(&self) -> Vec<SetAside> {
         Vec::new()
     }

@@ -9,6 +9,7 @@ mod options;
 mod rebuild;
 mod salvage;
 mod seal;
+mod sweep;
 mod tolerant;
 mod verify;
 mod wal;
@@ -23,7 +24,7 @@ use rocksdb::{ColumnFamily, DB, DBRawIterator, Error, ErrorKind, ReadOptions, Wr
 use crate::batch::{Batch, Record, Records, push_record};
 use crate::engine::{Direction, Engine, KeyRange, View, Visit};
 use crate::error::{CommitError, OpenError, ReadError};
-use crate::keyspace::{Keyspace, KeyspaceId};
+use crate::keyspace::{Keyspace, KeyspaceId, Tuning};
 use crate::options::Options;
 use crate::quarantine::{Quarantine, SetAside};
 
@@ -31,8 +32,9 @@ use crate::quarantine::{Quarantine, SetAside};
 pub(crate) const FOLDER: &str = "db";
 
 pub(crate) struct Rocks {
-    // The order of the fields is the order of their end: the verifier uses the database, the lock covers it.
+    // The order of the fields is the order of their end: verifier and sweeper use the database, the lock covers it.
     verifier: Option<verify::Verifier>,
+    sweeper: sweep::Sweeper,
     database: Arc<Database>,
     _lock: File,
 }
@@ -50,6 +52,7 @@ struct Space {
     name: &'static str,
     /// Its number in the engine's logs.
     family: u32,
+    tuning: Tuning,
 }
 
 impl Rocks {
@@ -63,6 +66,7 @@ impl Rocks {
         };
         Ok(Self {
             verifier,
+            sweeper: sweep::Sweeper::new(&database),
             database,
             _lock: lock,
         })
@@ -121,6 +125,10 @@ impl Engine for Rocks {
         let system = rustix::fs::statvfs(self.database.db.path()).ok()?;
         // What is free for everybody: the rest is for root only.
         Some(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
+    fn sweep(&self) -> bool {
+        self.sweeper.begin()
     }
 
     fn set_aside(&self) -> Vec<SetAside> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Dice, House, Http, Message, Mqtt, OPEN, Running, eventually, say};
 
-const SETTINGS: &str = "[store]\nreserve_bytes = \"24MiB\"\nwrite_buffer_bytes = \"4MiB\"\n\
+const SETTINGS: &str = "[store]\nreserve_bytes = \"32MiB\"\nwrite_buffer_bytes = \"4MiB\"\n\
                         [mqtt]\nqueue_messages_max = 100000\nqueue_bytes_max = \"1GiB\"\n";
 
 /// More messages than the disk can hold.
@@ -31,7 +31,26 @@ impl Small {
         None
     }
 
+    /// Somebody else fills the disk up to the last few MiB, so that nothing the store gives back is enough.
+    fn fill(&self, left_mib: u64) {
+        let free = Command::new("df")
+            .args(["-B1", "--output=avail"])
+            .arg(&self.0)
+            .output()
+            .unwrap();
+        let free = String::from_utf8(free.stdout).unwrap();
+        let free: u64 = free.lines().nth(1).unwrap().trim().parse().unwrap();
+        let ballast = free.saturating_sub(left_mib << 20);
+        std::fs::write(self.ballast(), vec![0; usize::try_from(ballast).unwrap()]).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    /// The other is gone, and the disk larger.
     fn grow(&self, mib: u32) {
+        std::fs::remove_file(self.ballast()).unwrap();
         let grown = Command::new("mount")
             .args(["-o", &format!("remount,size={mib}m")])
             .arg(&self.0)
@@ -140,6 +159,7 @@ fn waiting_messages_are_drained_while_the_disk_is_full_and_nothing_acknowledged_
         .find(|number| publish(&mut filler, *number) == ReasonCode::QuotaExceeded)
         .expect("the disk is small");
     say(&format!("{kept} messages fit above the reserve"));
+    small.fill(6);
     let (code, page) = readiness(http);
     assert_eq!((code, &page["status"]), (503, &Value::from("degraded")));
     assert!(
@@ -198,5 +218,35 @@ fn waiting_messages_are_drained_while_the_disk_is_full_and_nothing_acknowledged_
         "{first} came again, of {kept}"
     );
     assert_eq!(broker.http().get("/v1/devices/lamp/twin").status, 404);
+    assert!(broker.stop().success());
+}
+
+/// Whoever drains makes room by that, though nothing is added that would make the store tidy up.
+#[test]
+fn what_was_drained_is_room_again() {
+    let house = House::new(&format!("{OPEN}{SETTINGS}"));
+    let Some(_small) = Small::mount(house.data(), 64) else {
+        return;
+    };
+    let broker = house.serve();
+    let http = broker.http();
+    for client_id in ["early", "late"] {
+        Mqtt::kept(broker.mqtt(), client_id)
+            .0
+            .subscribe("room", QoS::AtLeastOnce);
+    }
+    let mut filler = publisher(&broker);
+    let kept = (0..MANY)
+        .find(|number| publish(&mut filler, *number) == ReasonCode::QuotaExceeded)
+        .expect("the disk is small");
+    let free = metric(http, "twinmq_store_free_bytes ");
+    let _early = take(&broker, "early", 0..kept);
+    let _late = take(&broker, "late", 0..kept);
+    eventually("what was drained is room", || readiness(http).0 == 200);
+    let more = metric(http, "twinmq_store_free_bytes ") - free;
+    say(&format!(
+        "{more} bytes more are free after {kept} messages were drained"
+    ));
+    assert_eq!(publish(&mut filler, kept), ReasonCode::Success);
     assert!(broker.stop().success());
 }

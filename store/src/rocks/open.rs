@@ -335,6 +335,7 @@ impl Opening<'_> {
             let space = family.map(|family| Space {
                 name: keyspace.name,
                 family,
+                tuning: keyspace.tuning,
             });
             let reason = format!("keyspace {} was not made", keyspace.name);
             space.ok_or(OpenError::Unreadable {
