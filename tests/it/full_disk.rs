@@ -1,6 +1,11 @@
 //! A disk that fills up: what would be added is refused, what waits is drained, and it goes on once there is room.
 
-use std::{io, path::PathBuf, process::Command};
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use mqtt_wire::{Connect, Packet, QoS, ReasonCode, Version};
 use serde_json::Value;
@@ -248,5 +253,52 @@ fn what_was_drained_is_room_again() {
         "{more} bytes more are free after {kept} messages were drained"
     ));
     assert_eq!(publish(&mut filler, kept), ReasonCode::Success);
+    assert!(broker.stop().success());
+}
+
+/// No file may grow beyond a limit, which to the store is a disk that fails.
+fn serve_on_a_failing_disk(house: &House) -> Running {
+    let serve = house.command();
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(house.folder.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    Running::when_ready(child).unwrap_or_else(|| panic!("it did not get ready:\n{}", house.log()))
+}
+
+#[test]
+fn a_store_that_has_failed_is_told_once_and_readyz_says_so_until_the_restart() {
+    let house = House::open();
+    let broker = serve_on_a_failing_disk(&house);
+    Mqtt::kept(broker.mqtt(), "listener")
+        .0
+        .subscribe("room", QoS::AtLeastOnce);
+    let mut publisher = publisher(&broker);
+    let failed = (0..MANY).find(|number| publish(&mut publisher, *number) != ReasonCode::Success);
+    let failed = failed.expect("files are small");
+    for number in failed..failed + 20 {
+        assert_eq!(publish(&mut publisher, number), ReasonCode::UnspecifiedError);
+    }
+    let (code, page) = readiness(broker.http());
+    assert_eq!((code, &page["status"]), (503, &Value::from("degraded")));
+    assert!(
+        page["store"].as_str().unwrap().contains("until a restart"),
+        "{page}"
+    );
+    assert!(metric(broker.http(), "twinmq_store_refused_total{reason=\"failed\"} ") >= 20.0);
+    eventually("the log says so", || {
+        times(&house, "writing has failed, and nothing") == 1
+    });
+    assert_eq!(times(&house, "could not be kept"), 1, "{}", house.log());
+    broker.kill();
+    let broker = house.serve();
+    assert_eq!(readiness(broker.http()).0, 200);
+    take(&broker, "listener", 0..failed);
     assert!(broker.stop().success());
 }
