@@ -71,11 +71,9 @@ pub(crate) async fn welcome(
         Err(error) => return debug!(listener = door.name, %peer, %error, "connection lost in its handshake"),
     };
     turned.report(peer, &door, &house);
-    if place
-        .while_waiting(turned.turn(stream, peer, &door, &house))
-        .await
-        .is_none()
-    {
+    // Few are refused: those that are not need no memory for it.
+    let refusal = Box::pin(place.while_waiting(turned.turn(stream, peer, &door, &house)));
+    if refusal.await.is_none() {
         debug!(listener = door.name, %peer, "the peer took too long to take its refusal; its place was needed");
     }
 }

@@ -111,6 +111,7 @@ impl Shard {
                 Next::Over if session.queue.has_held() => break,
                 Next::Over => {
                     let CatchUp { filter, .. } = session.catch_ups.remove(0);
+                    session.catch_ups.shrink_to_fit(); // Of thousands of idle sessions none keeps an empty list.
                     self.note_retained_due(id, &filter, false);
                 }
             }

@@ -183,7 +183,10 @@ fn there_is_room_again_when_a_connection_has_gone() {
     let mut third = Client::dial(house.address());
     let refusal = third.introduce(&connect(Version::V5, "c"));
     assert_eq!(refusal.reason, ReasonCode::ServerBusy);
-    assert_eq!(refusal.reason_string.as_deref(), Some("all connections are taken"));
+    assert_eq!(
+        refusal.reason_string.as_deref(),
+        Some("all connections are taken")
+    );
     first.disconnect();
     assert_eq!(first.hear(), Heard::Closed);
     let _third = Client::named(house.address(), Version::V5, "c");
