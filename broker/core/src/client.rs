@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod alias;
+mod allowance;
 pub(crate) mod ask;
 pub(crate) mod connect;
 mod farewell;
@@ -18,6 +19,7 @@ use mqtt_wire::{PacketId, QoS, ReasonCode, Version};
 
 pub(crate) use acknowledge::Owed;
 pub(crate) use alias::{Aliases, OutgoingAliases};
+pub(crate) use allowance::Allowance;
 pub(crate) use ask::{Asked, Verdicts};
 pub(crate) use inbound::Publication;
 
@@ -37,6 +39,8 @@ pub(crate) enum Pause {
     Link = 8,
     /// It has as many messages unacknowledged as it may (MQTT 3.1.1 only).
     Unacknowledged = 16,
+    /// It has published more than it may in so short a time.
+    Allowance = 32,
 }
 
 /// What is remembered of the last topic a client published to, so that the next message on it costs no look-up.
@@ -73,6 +77,8 @@ pub(crate) struct Client {
     pub(crate) unacknowledged: u16,
     /// Acknowledgements that wait for their turn.
     pub(crate) owed: VecDeque<Owed>,
+    /// What it may publish, if that is limited.
+    pub(crate) allowance: Option<Box<Allowance>>,
     pub(crate) aliases: Option<Box<Aliases>>,
     pub(crate) outgoing_aliases: Option<Box<OutgoingAliases>>,
     pub(crate) last_topic: Option<Box<LastTopic>>,

@@ -27,6 +27,8 @@ pub struct Counters {
     pub dropped_too_large: u64,
     /// Publishes, subscriptions and wills that were not authorized.
     pub denied: u64,
+    /// Times a client was read more slowly because it published too much.
+    pub slowed_publishers: u64,
     /// Connections closed for malformed packets or broken rules.
     pub protocol_errors: u64,
     /// Sessions taken over by another connection.

@@ -1,6 +1,6 @@
 //! Every bound of the rules, named, with the reason for its default.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use mqtt_wire::QoS;
 
@@ -19,6 +19,10 @@ pub struct Settings {
     /// Unacknowledged QoS 1 and 2 messages from one client. Beyond: MQTT 5 clients are disconnected (0x93), MQTT 3.1.1
     /// clients, which cannot know, are read more slowly.
     pub receive_maximum: u16,
+    /// Messages a client may publish in a second, a burst of as many aside. It is read more slowly beyond.
+    pub messages_per_second_max: Option<NonZeroU32>,
+    /// Bytes of them: topic, properties and payload.
+    pub bytes_per_second_max: Option<NonZeroU32>,
     /// Messages that wait for one session.
     pub queue_messages_max: u64,
     /// Bytes that wait for one session.
@@ -77,6 +81,8 @@ impl Default for Settings {
             retain_available: true,
             inflight_max: 32,
             receive_maximum: 64,
+            messages_per_second_max: None,
+            bytes_per_second_max: None,
             queue_messages_max: 1000,
             queue_bytes_max: 4 * 1024 * 1024,
             queue_memory_bytes: 64 * 1024,

@@ -278,6 +278,7 @@ impl Shard {
                 Timer::KeepAlive { connection, serial } => {
                     self.look_for_silence(Line { connection, serial }, out)
                 }
+                Timer::Allowance { connection, serial } => self.allow_on(Line { connection, serial }, out),
                 Timer::SessionExpiry { session } => self.session_due(session, out),
                 Timer::Will { session } => self.will_due(session, out),
                 Timer::LinkDeadline { number } => self.link_deadline(number, out),

@@ -9,6 +9,8 @@ use crate::{ConnectionId, Moment, session::SessionId};
 pub(crate) enum Timer {
     /// Look whether a client was silent for too long.
     KeepAlive { connection: ConnectionId, serial: u64 },
+    /// A client may be read again that had published too much.
+    Allowance { connection: ConnectionId, serial: u64 },
     /// A session ends, unless its client has come back.
     SessionExpiry { session: SessionId },
     /// A will is published, unless its client has come back.

@@ -106,6 +106,7 @@ fn add(sum: &mut Counters, other: &Counters) {
         dropped_too_large,
         denied,
         protocol_errors,
+        slowed_publishers,
         takeovers,
         sessions_expired,
         refused_no_room,
@@ -126,6 +127,7 @@ fn add(sum: &mut Counters, other: &Counters) {
     sum.dropped_too_large += dropped_too_large;
     sum.denied += denied;
     sum.protocol_errors += protocol_errors;
+    sum.slowed_publishers += slowed_publishers;
     sum.takeovers += takeovers;
     sum.sessions_expired += sessions_expired;
     sum.refused_no_room += refused_no_room;
@@ -180,6 +182,10 @@ pub(crate) fn describe() {
         "Connections closed for malformed packets or broken rules."
     );
     describe_counter!(
+        "twinmq_publishers_slowed_total",
+        "Times a client was read more slowly because it published too much."
+    );
+    describe_counter!(
         "twinmq_takeovers_total",
         "Sessions taken over by another connection."
     );
@@ -219,6 +225,7 @@ fn record(stats: &Stats) {
     counter!("twinmq_sent_bytes_total").absolute(stats.bytes_sent);
     counter!("twinmq_denied_total").absolute(counters.denied);
     counter!("twinmq_protocol_errors_total").absolute(counters.protocol_errors);
+    counter!("twinmq_publishers_slowed_total").absolute(counters.slowed_publishers);
     counter!("twinmq_takeovers_total").absolute(counters.takeovers);
     counter!("twinmq_sessions_expired_total").absolute(counters.sessions_expired);
     counter!("twinmq_messages_refused_total", "reason" => "no_room").absolute(counters.refused_no_room);

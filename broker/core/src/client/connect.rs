@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use mqtt_wire::{ClientId, ConnAck, Connect, Disconnect, Packet, Properties, QoS, ReasonCode, Version};
 
-use super::{Client, OutgoingAliases, Pause, Verdicts};
+use super::{Allowance, Client, OutgoingAliases, Pause, Verdicts};
 use crate::{
     Badge, ConnectionId, Departure, Output, Outputs, Shard, Shelf,
     hold::{Line, What},
@@ -111,6 +111,7 @@ impl Shard {
                 .map_or(u32::MAX, std::num::NonZeroU32::get),
             unacknowledged: 0,
             owed: std::collections::VecDeque::new(),
+            allowance: Allowance::of(&self.settings, self.now).map(Box::new),
             aliases: None,
             outgoing_aliases: aliases.map(Box::new),
             last_topic: None,

@@ -7,13 +7,14 @@ use mqtt_wire::{PacketId, Publish, QoS, ReasonCode, Version};
 
 use super::{LastTopic, Pause, Reply};
 use crate::{
-    ConnectionId, Expiry, Outputs, Shard,
+    ConnectionId, Expiry, Output, Outputs, Shard,
     hold::{Due, Line},
     mail::Keep,
     message::Message,
     output::Question,
     session::Receipt,
     shard::distribute::Way,
+    timers::Timer,
     topics::Route,
 };
 
@@ -68,6 +69,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         self.counters.messages_received += 1;
+        self.use_allowance(connection, publish);
         if let Some(last) = self.last_topic(connection, publish) {
             let (topic, route) = (Arc::clone(&last.topic), Arc::clone(&last.route));
             self.accept_publish(connection, publish, &topic, &route, out);
@@ -84,6 +86,36 @@ impl Shard {
         match self.remembered_verdict(connection, &topic, publish.qos, publish.retain) {
             Some(allowed) => self.judged_publish(connection, publish, &topic, allowed, out),
             None => self.ask_publish(connection, publish, topic, out),
+        }
+    }
+
+    /// A client that publishes more than it may is read no further for a while.
+    fn use_allowance(&mut self, connection: ConnectionId, publish: &Publish<'_>) {
+        let now = self.now;
+        let Some(client) = self.client_mut(connection) else {
+            return;
+        };
+        let Some(allowance) = &mut client.allowance else {
+            return;
+        };
+        let bytes = publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
+        if let Some(wait) = allowance.take(bytes, now) {
+            client.pause(Pause::Allowance);
+            let serial = client.serial;
+            self.counters.slowed_publishers += 1;
+            self.timers
+                .set(now + wait, Timer::Allowance { connection, serial });
+        }
+    }
+
+    /// A client has waited for long enough.
+    pub(crate) fn allow_on(&mut self, line: Line, out: &mut Outputs) {
+        let connection = line.connection;
+        if self
+            .client_on(line)
+            .is_some_and(|client| client.resume(Pause::Allowance))
+        {
+            out.duties.push(Output::Read { connection });
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod aliases;
+mod allowance;
 mod authorization;
 mod bounds;
 mod connect;

@@ -1,6 +1,6 @@
 //! `[mqtt]`: the limits of the rules.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use mqtt_wire::{QoS, TopicName};
 use plugin_api::{Check, Problem};
@@ -22,6 +22,10 @@ pub struct RawMqtt {
     pub inflight_max: Option<i64>,
     /// Unacknowledged QoS 1 and 2 messages from one client.
     pub receive_maximum: Option<i64>,
+    /// Messages a client may publish in a second. By default any number.
+    pub messages_per_second_max: Option<i64>,
+    /// Bytes of messages a client may publish in a second. By default any number.
+    pub bytes_per_second_max: Option<String>,
     /// Messages that wait for one session.
     pub queue_messages_max: Option<i64>,
     /// Bytes that wait for one session.
@@ -70,6 +74,8 @@ pub struct RawMqtt {
 
 const FIELD_MAX: i64 = 65_535;
 const FIELD_BYTES_MAX: u64 = 65_535;
+const RATE_MAX: i64 = 1_000_000_000;
+const RATE_BYTES_MAX: u64 = 1024 * 1024 * KIB;
 /// Longest text that is given to clients.
 const TEXT_BYTES_MAX: usize = 1024;
 const PACKET_BYTES_MAX: u64 = 268_435_460;
@@ -108,6 +114,12 @@ impl RawMqtt {
                 rules.receive_maximum,
                 1..=FIELD_MAX,
             ),
+            messages_per_second_max: self.messages_per_second_max.and_then(|typed| {
+                NonZeroU32::new(check.number("messages_per_second_max", Some(typed), 0, 1..=RATE_MAX))
+            }),
+            bytes_per_second_max: self.bytes_per_second_max.and_then(|typed| {
+                NonZeroU32::new(check.size("bytes_per_second_max", Some(typed), 0, KIB..=RATE_BYTES_MAX))
+            }),
             queue_messages_max: check.number(
                 "queue_messages_max",
                 self.queue_messages_max,
