@@ -181,10 +181,10 @@ struct Files {
 impl Files {
     fn open(settings: &Auth) -> Result<Self, AuthError> {
         let mut problems = Vec::new();
-        let passwords = settings
-            .password_file
-            .as_deref()
-            .map(|path| PasswordFile::open(path, settings.hashing, settings.remembered_logins_max));
+        let passwords = settings.password_file.as_deref().map(|path| {
+            let remembered_max = settings.remembered_logins_max;
+            PasswordFile::open(path, settings.hashing, remembered_max, settings.failures)
+        });
         let passwords = passwords.and_then(|opened| opened.map_err(|found| problems.extend(found)).ok());
         let rules = settings.acl_file.as_deref().map(AclFile::open);
         let rules = rules.and_then(|opened| opened.map_err(|found| problems.extend(found)).ok());

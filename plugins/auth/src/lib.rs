@@ -17,6 +17,7 @@ mod certificate;
 mod chain;
 mod device;
 mod error;
+mod failures;
 mod hashing;
 mod judged;
 mod login;
@@ -32,6 +33,7 @@ pub use acl_file::AclFile;
 pub use certificate::CertificateName;
 pub use chain::Gates;
 pub use error::AuthError;
+pub use failures::FailureLimits;
 pub use name::ANONYMOUS;
 pub use settings::{Anonymous, Auth, Authorization, DeviceFrom, HashingLimits, RawAuth};
 

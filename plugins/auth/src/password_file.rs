@@ -5,7 +5,7 @@ mod users;
 
 pub use edit::{remove_user, set_user, verify_user};
 
-use std::{future::ready, path::Path, sync::Arc};
+use std::{future::ready, net::IpAddr, path::Path, sync::Arc};
 
 use plugin_api::{
     Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Problem, Secret, Verdict,
@@ -13,7 +13,8 @@ use plugin_api::{
 
 use self::users::Users;
 use crate::{
-    HashingLimits,
+    FailureLimits, HashingLimits,
+    failures::Failures,
     hashing::{Hashing, StoredHash},
     login,
     remembered::Remembered,
@@ -35,6 +36,7 @@ pub(crate) struct PasswordFile {
     users: Arc<WatchedFile<Users>>,
     hashing: Hashing,
     remembered: Remembered,
+    failures: Failures,
 }
 
 impl PasswordFile {
@@ -43,6 +45,7 @@ impl PasswordFile {
         path: &Path,
         limits: HashingLimits,
         remembered_max: usize,
+        failures: Option<FailureLimits>,
     ) -> Result<Self, Vec<Problem>> {
         let users = WatchedFile::open(
             path,
@@ -64,6 +67,7 @@ impl PasswordFile {
             users: Arc::new(users),
             hashing: Hashing::new(limits),
             remembered,
+            failures: Failures::new(failures),
         })
     }
 
@@ -73,7 +77,7 @@ impl PasswordFile {
 
     async fn judge(&self, login: Login) -> Result<Verdict, GateError> {
         match (login::user_name(&login), &login.password) {
-            (Some(name), Some(password)) => self.check(name, password).await,
+            (Some(name), Some(password)) => self.check(name, password, login.peer.ip()).await,
             // With a certificate the name is only a claim beside it.
             (Some(_), None) if login.certificate.is_none() => {
                 Ok(Verdict::Refused("a user name without a password".into()))
@@ -82,7 +86,7 @@ impl PasswordFile {
         }
     }
 
-    async fn check(&self, name: &str, password: &Secret) -> Result<Verdict, GateError> {
+    async fn check(&self, name: &str, password: &Secret, peer: IpAddr) -> Result<Verdict, GateError> {
         let users = self.users.current();
         let known = users.stored(name);
         // Somebody unknown costs the same hashing as a wrong password, so that names cannot be found by the clock.
@@ -91,10 +95,16 @@ impl PasswordFile {
         if known.is_some() && self.remembered.knows(name, &mark) {
             return Ok(self.welcome(name, stored));
         }
+        // Whoever is remembered was not asked: nobody can keep them out by guessing in their name.
+        if let Err(wait) = self.failures.begin(name, peer) {
+            let why = format!("too many failed logins, for {} s more", wait.as_secs() + 1);
+            return Ok(Verdict::Refused(why));
+        }
         let right = self.hashing.verify(password.clone(), stored.clone()).await?;
         match (known, right) {
             (Some(stored), true) => {
                 self.remembered.keep(name, mark);
+                self.failures.succeeded(name, peer);
                 Ok(self.welcome(name, stored))
             }
             (Some(_), false) => Ok(Verdict::Refused("a wrong password".into())),

@@ -10,7 +10,7 @@ use std::{
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
-use crate::CertificateName;
+use crate::{CertificateName, FailureLimits};
 
 /// `[auth]` as it is typed. What is left out has a default; with all of it left out, nobody comes in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -36,6 +36,10 @@ pub struct RawAuth {
     pub hashing_waiting_max: Option<i64>,
     /// How many successful logins are remembered, so that a reconnect needs no hashing.
     pub remembered_logins_max: Option<i64>,
+    /// After how many failed logins by password a name is not listened to any more from where they came.
+    pub login_failures_max: Option<i64>,
+    /// For how long after the last of them, or `never`.
+    pub login_ban: Option<String>,
 }
 
 /// `[auth]` as the gates use it.
@@ -59,6 +63,8 @@ pub struct Auth {
     pub hashing: HashingLimits,
     /// How many successful logins are remembered; 0 for none.
     pub remembered_logins_max: usize,
+    /// When guessing passwords ends, if it does.
+    pub failures: Option<FailureLimits>,
 }
 
 /// Which name is the device's.
@@ -175,6 +181,7 @@ impl RawAuth {
                 10_000,
                 0..=10_000_000,
             ),
+            failures: failures(&mut check, self.login_failures_max, self.login_ban),
         }
     }
 }
@@ -204,6 +211,18 @@ const AUTHORIZATIONS: [(&str, Authorization); 2] = [
     ("acl_file", Authorization::AclFile),
     ("allow_all_on_loopback", Authorization::AllowAllOnLoopback),
 ];
+
+fn failures(check: &mut Check<'_>, failures_max: Option<i64>, ban: Option<String>) -> Option<FailureLimits> {
+    let failures_max = check.number("login_failures_max", failures_max, 10, 1..=1_000_000);
+    let minute = Duration::from_secs(60);
+    let ban = check.interval(
+        "login_ban",
+        ban,
+        5 * minute,
+        Duration::from_secs(1)..=7 * 24 * 60 * minute,
+    );
+    ban.map(|ban| FailureLimits { failures_max, ban })
+}
 
 fn file(check: &mut Check<'_>, key: &str, typed: Option<PathBuf>) -> Option<PathBuf> {
     if typed.as_deref() == Some(Path::new("")) {

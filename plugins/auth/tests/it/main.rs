@@ -7,6 +7,7 @@ mod anonymous;
 mod certificate;
 mod chain;
 mod device;
+mod failures;
 mod password_file;
 mod patterns;
 mod reload;
