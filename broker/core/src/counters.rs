@@ -5,6 +5,8 @@
 pub struct Counters {
     /// Clients connected at present.
     pub clients_connected: u64,
+    /// Clients that were let in.
+    pub connects: u64,
     /// Sessions at present, connected or not.
     pub sessions: u64,
     /// Subscriptions at present.
@@ -13,10 +15,18 @@ pub struct Counters {
     pub retained_messages: u64,
     /// Messages waiting for sessions at present.
     pub queued_messages: u64,
+    /// Bytes of them.
+    pub queued_bytes: u64,
+    /// Packets of any kind taken from clients.
+    pub packets_received: u64,
     /// PUBLISH packets taken from clients.
     pub messages_received: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes_received: u64,
     /// PUBLISH packets sent to clients.
     pub messages_sent: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes_sent: u64,
     /// Messages not queued because the session's queue was full.
     pub dropped_queue_full: u64,
     /// `QoS` 0 messages not sent because the client reads too slowly.

@@ -183,6 +183,7 @@ pub struct Outputs {
     touched: Vec<ConnectionId>,
     spare: Vec<Vec<u8>>,
     unsent: usize,
+    packets: u64,
     /// Duties, in order.
     pub duties: Vec<Output>,
 }
@@ -199,13 +200,19 @@ impl Outputs {
         self.unsent
     }
 
+    /// How many packets were ever put into them.
+    #[must_use]
+    pub const fn packets(&self) -> u64 {
+        self.packets
+    }
+
     /// The outbox of a connection.
     #[must_use]
     pub fn outbox(&self, connection: ConnectionId) -> Option<&Outbox> {
         self.outboxes.get(connection.0 as usize)
     }
 
-    /// Lets `write` append bytes for a connection.
+    /// Lets `write` append the bytes of one packet for a connection.
     pub(crate) fn append<R>(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let slot = connection.0 as usize;
         if slot >= self.outboxes.len() {
@@ -223,6 +230,7 @@ impl Outputs {
             outbox.touched = true;
             self.touched.push(connection);
         }
+        self.packets += 1;
         let before = outbox.bytes.len();
         let result = write(&mut outbox.bytes);
         self.unsent += outbox.bytes.len() - before;

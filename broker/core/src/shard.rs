@@ -216,6 +216,7 @@ impl Shard {
         Counters {
             sessions: self.sessions.len() as u64,
             queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
+            queued_bytes: self.sessions.iter().map(|session| session.queue.bytes()).sum(),
             retained_messages: self.retained.len() as u64,
             ..self.counters
         }
@@ -243,6 +244,7 @@ impl Shard {
             Some(client) => client.last_heard = now,
             None => return,
         }
+        self.counters.packets_received += 1;
         match packet {
             Packet::Publish(publish) => self.take_publish(connection, &publish, out),
             Packet::PubAck(ack) => self.take_final_ack(connection, &ack, QoS::AtLeastOnce, out),

@@ -27,6 +27,7 @@ mod recall;
 mod seldom;
 mod start;
 mod stream;
+mod sys;
 mod worker;
 
 pub mod settings;

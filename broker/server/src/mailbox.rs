@@ -61,6 +61,7 @@ pub(crate) struct Tally {
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) unsent_bytes: u64,
+    pub(crate) packets_sent: u64,
     /// Whether nothing is under way: no batch, no mail, no closing connection, no question.
     pub(crate) quiet: bool,
 }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use broker_core::{Counters, LinkMessage, To};
+use broker_core::Counters;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
-use mqtt_wire::QoS;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     house::House,
     mailbox::{Letter, Tally},
+    sys::SysTopics,
 };
 
 /// How things stand in the whole broker.
@@ -25,6 +25,8 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Bytes that sockets have not taken yet.
     pub unsent_bytes: u64,
+    /// Packets of any kind sent to clients.
+    pub packets_sent: u64,
     /// Time since the start.
     pub uptime: Duration,
 }
@@ -64,6 +66,7 @@ pub(crate) async fn take_stock(house: &House) -> Stats {
         stats.bytes_received += tally.bytes_received;
         stats.bytes_sent += tally.bytes_sent;
         stats.unsent_bytes += tally.unsent_bytes;
+        stats.packets_sent += tally.packets_sent;
         add(&mut stats.counters, &tally.counters);
     }
     record(&stats);
@@ -74,9 +77,10 @@ pub(crate) async fn take_stock(house: &House) -> Stats {
 pub(crate) async fn keep_up(house: Arc<House>, interval: Duration) {
     let mut interval = tokio::time::interval(interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut topics = SysTopics::default();
     loop {
         interval.tick().await;
-        let messages = sys_messages(&take_stock(&house).await);
+        let messages = topics.tell(&take_stock(&house).await);
         let mailbox = house.home("$SYS");
         // Taking the letter gives back as many permits as there are messages.
         if let Ok(permits) = mailbox
@@ -94,12 +98,17 @@ fn add(sum: &mut Counters, other: &Counters) {
     // By name and complete, so that the compiler asks for counters that are new.
     let Counters {
         clients_connected,
+        connects,
         sessions,
         subscriptions,
         retained_messages,
         queued_messages,
+        queued_bytes,
+        packets_received,
         messages_received,
+        payload_bytes_received,
         messages_sent,
+        payload_bytes_sent,
         dropped_queue_full,
         dropped_slow_reader,
         dropped_expired,
@@ -115,12 +124,17 @@ fn add(sum: &mut Counters, other: &Counters) {
         damaged_messages,
     } = other;
     sum.clients_connected += clients_connected;
+    sum.connects += connects;
     sum.sessions += sessions;
     sum.subscriptions += subscriptions;
     sum.retained_messages += retained_messages;
     sum.queued_messages += queued_messages;
+    sum.queued_bytes += queued_bytes;
+    sum.packets_received += packets_received;
     sum.messages_received += messages_received;
+    sum.payload_bytes_received += payload_bytes_received;
     sum.messages_sent += messages_sent;
+    sum.payload_bytes_sent += payload_bytes_sent;
     sum.dropped_queue_full += dropped_queue_full;
     sum.dropped_slow_reader += dropped_slow_reader;
     sum.dropped_expired += dropped_expired;
@@ -144,6 +158,20 @@ pub(crate) fn describe() {
     describe_gauge!("twinmq_subscriptions", "Subscriptions of all sessions.");
     describe_gauge!("twinmq_retained_messages", "Retained messages.");
     describe_gauge!("twinmq_queued_messages", "Messages that wait for sessions.");
+    describe_gauge!(
+        "twinmq_queued_bytes",
+        Unit::Bytes,
+        "Bytes of messages that wait for sessions."
+    );
+    describe_counter!("twinmq_connects_total", "Clients that were let in.");
+    describe_counter!(
+        "twinmq_packets_received_total",
+        "Packets of any kind taken from clients."
+    );
+    describe_counter!(
+        "twinmq_packets_sent_total",
+        "Packets of any kind sent to clients."
+    );
     describe_gauge!(
         "twinmq_unsent_bytes",
         Unit::Bytes,
@@ -210,12 +238,16 @@ fn record(stats: &Stats) {
     let counters = &stats.counters;
     gauge!("twinmq_connections").set(stats.connections as f64);
     gauge!("twinmq_clients_connected").set(counters.clients_connected as f64);
+    counter!("twinmq_connects_total").absolute(counters.connects);
     gauge!("twinmq_sessions").set(counters.sessions as f64);
     gauge!("twinmq_subscriptions").set(counters.subscriptions as f64);
     gauge!("twinmq_retained_messages").set(counters.retained_messages as f64);
     gauge!("twinmq_queued_messages").set(counters.queued_messages as f64);
+    gauge!("twinmq_queued_bytes").set(counters.queued_bytes as f64);
     gauge!("twinmq_unsent_bytes").set(stats.unsent_bytes as f64);
     gauge!("twinmq_uptime_seconds").set(stats.uptime.as_secs_f64());
+    counter!("twinmq_packets_received_total").absolute(counters.packets_received);
+    counter!("twinmq_packets_sent_total").absolute(stats.packets_sent);
     counter!("twinmq_messages_received_total").absolute(counters.messages_received);
     counter!("twinmq_messages_sent_total").absolute(counters.messages_sent);
     for (reason, dropped) in dropped(counters) {
@@ -234,6 +266,11 @@ fn record(stats: &Stats) {
     counter!("twinmq_damaged_messages_total").absolute(counters.damaged_messages);
 }
 
+/// Messages that were dropped, for whatever reason.
+pub(crate) fn dropped_messages(counters: &Counters) -> u64 {
+    dropped(counters).iter().map(|(_, count)| count).sum()
+}
+
 const fn dropped(counters: &Counters) -> [(&'static str, u64); 4] {
     [
         ("queue_full", counters.dropped_queue_full),
@@ -241,52 +278,4 @@ const fn dropped(counters: &Counters) -> [(&'static str, u64); 4] {
         ("expired", counters.dropped_expired),
         ("too_large", counters.dropped_too_large),
     ]
-}
-
-/// Retained messages in the names that mosquitto uses. `messages` are PUBLISH packets, as under `publish/messages`.
-fn sys_messages(stats: &Stats) -> Vec<LinkMessage> {
-    let counters = &stats.counters;
-    let dropped: u64 = dropped(counters).iter().map(|(_, count)| count).sum();
-    let numbers = [
-        ("clients/connected", counters.clients_connected),
-        (
-            "clients/disconnected",
-            counters.sessions.saturating_sub(counters.clients_connected),
-        ),
-        ("clients/total", counters.sessions),
-        ("messages/received", counters.messages_received),
-        ("messages/sent", counters.messages_sent),
-        ("messages/dropped", dropped),
-        ("publish/messages/received", counters.messages_received),
-        ("publish/messages/sent", counters.messages_sent),
-        ("publish/messages/dropped", dropped),
-        ("bytes/received", stats.bytes_received),
-        ("bytes/sent", stats.bytes_sent),
-        ("subscriptions/count", counters.subscriptions),
-        ("retained messages/count", counters.retained_messages),
-        ("store/messages/count", counters.queued_messages),
-    ];
-    let texts = [
-        (
-            "version",
-            concat!("TwinMQ ", env!("CARGO_PKG_VERSION")).to_owned(),
-        ),
-        ("uptime", format!("{} seconds", stats.uptime.as_secs())),
-    ];
-    let numbers = numbers
-        .into_iter()
-        .map(|(name, number)| (name, number.to_string()));
-    texts
-        .into_iter()
-        .chain(numbers)
-        .map(|(name, value)| LinkMessage {
-            topic: format!("$SYS/broker/{name}").into(),
-            payload: value.into_bytes(),
-            properties: Vec::new(),
-            qos: QoS::AtMostOnce,
-            retain: true,
-            to: To::Everyone,
-            replace: None,
-        })
-        .collect()
 }

@@ -384,6 +384,7 @@ impl Worker {
             counters: self.shard.counters(),
             connections: self.connections.len() as u64,
             unsent_bytes: self.outputs.unsent_bytes() as u64,
+            packets_sent: self.outputs.packets(),
             quiet: self.is_quiet(),
             ..self.tally
         }

@@ -39,6 +39,7 @@ impl Shard {
         }
         let resumed = self.sessions.of_client(&client_id);
         let id = resumed.unwrap_or_else(|| self.begin_session(&client_id, &badge));
+        self.counters.packets_received += 1;
         self.last_serial += 1;
         let line = Line {
             connection,
@@ -234,6 +235,7 @@ impl Shard {
             connection: line.connection,
         });
         self.counters.clients_connected += 1;
+        self.counters.connects += 1;
         let Some(session) = self.sessions.get(id) else {
             return;
         };

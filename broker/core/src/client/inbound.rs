@@ -69,6 +69,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         self.counters.messages_received += 1;
+        self.counters.payload_bytes_received += publish.payload.len() as u64;
         self.use_allowance(connection, publish);
         if let Some(last) = self.last_topic(connection, publish) {
             let (topic, route) = (Arc::clone(&last.topic), Arc::clone(&last.route));

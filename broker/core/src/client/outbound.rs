@@ -53,6 +53,7 @@ impl Shard {
         let sent = write_publish(publication, &sending, client, self.steady, connection, out);
         if sent {
             self.counters.messages_sent += 1;
+            self.counters.payload_bytes_sent += publication.payload.len() as u64;
         } else {
             self.counters.dropped_too_large += 1;
         }
@@ -265,6 +266,7 @@ impl Shard {
         let sent = write_publish(&publication, &sending, client, now, connection, out);
         if sent {
             self.counters.messages_sent += 1;
+            self.counters.payload_bytes_sent += publication.payload.len() as u64;
         } else {
             self.counters.dropped_too_large += 1;
         }
