@@ -61,6 +61,12 @@ struct ServeArgs {
     /// Address of the MQTT listener named "mqtts", whose certificates stand in the settings file.
     #[arg(long, value_name = "ADDR")]
     mqtts: Option<String>,
+    /// Address of the MQTT listener named "ws", which speaks WebSocket.
+    #[arg(long, value_name = "ADDR")]
+    ws: Option<String>,
+    /// Address of the MQTT listener named "wss", whose certificates stand in the settings file.
+    #[arg(long, value_name = "ADDR")]
+    wss: Option<String>,
     /// Address of the HTTP listener named "http".
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
@@ -81,16 +87,22 @@ struct ConfigArgs {
 
 impl ServeArgs {
     fn load(self) -> Result<settings::Settings, Failure> {
-        let named = |pairs: [(&'static str, Option<String>); 2]| {
+        let named = |pairs: Vec<(&'static str, Option<String>)>| {
             pairs
                 .into_iter()
                 .filter_map(|(name, address)| Some((name, address?)))
                 .collect()
         };
+        let listeners = vec![
+            ("mqtt", self.mqtt),
+            ("mqtts", self.mqtts),
+            ("ws", self.ws),
+            ("wss", self.wss),
+        ];
         let overrides = Overrides {
             data: self.data,
-            listeners: named([("mqtt", self.mqtt), ("mqtts", self.mqtts)]),
-            http: named([("http", self.http), ("https", self.https)]),
+            listeners: named(listeners),
+            http: named(vec![("http", self.http), ("https", self.https)]),
             set: self.set,
         };
         settings::load(self.config.as_deref(), &overrides)

@@ -13,6 +13,11 @@ pub use sections::{Http, Log, LogFormat, RawHttp, RawLog, RawStore};
 
 use crate::Failure;
 
+/// Listeners that a flag cannot add, since certificates stand in files.
+const WITH_TLS: [&str; 3] = ["mqtts", "wss", "https"];
+/// The listener that a flag adds with WebSocket.
+const WEBSOCKET: &str = "ws";
+
 /// Every key with its default and its meaning, as shipped in `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
@@ -58,7 +63,7 @@ pub struct Settings {
 pub struct Overrides {
     /// `--data`.
     pub data: Option<PathBuf>,
-    /// `--mqtt`, `--mqtts`: the name of an MQTT listener and its new address.
+    /// `--mqtt`, `--mqtts`, `--ws`, `--wss`: the name of an MQTT listener and its new address.
     pub listeners: Vec<(&'static str, String)>,
     /// `--http`, `--https`: the name of an HTTP listener and its new address.
     pub http: Vec<(&'static str, String)>,
@@ -138,7 +143,7 @@ fn set_address(table: &mut Table, section: &str, name: &str, address: &str, prob
         listener.insert("bind".to_owned(), Value::String(address.to_owned()));
         return;
     }
-    if name.ends_with('s') {
+    if WITH_TLS.contains(&name) {
         let allowed = format!(
             "a [[{section}]] named \"{name}\" with its tls.certificate and tls.key in the settings file"
         );
@@ -152,6 +157,9 @@ fn set_address(table: &mut Table, section: &str, name: &str, address: &str, prob
     let mut listener = Table::new();
     listener.insert("name".to_owned(), Value::String(name.to_owned()));
     listener.insert("bind".to_owned(), Value::String(address.to_owned()));
+    if name == WEBSOCKET {
+        listener.insert("websocket".to_owned(), Value::Table(Table::new()));
+    }
     list.push(Value::Table(listener));
 }
 
@@ -242,7 +250,7 @@ mod tests {
     #[test]
     fn flags_override_the_file() {
         let overrides = Overrides {
-            listeners: vec![("mqtt", "127.0.0.1:0".into())],
+            listeners: vec![("mqtt", "127.0.0.1:0".into()), ("ws", "127.0.0.1:0".into())],
             set: vec!["broker.shards=3".into(), "store.durability=os".into()],
             ..Overrides::default()
         };
@@ -250,18 +258,23 @@ mod tests {
         assert_eq!(settings.broker.broker.shards, 3);
         assert_eq!(settings.durability, store::Durability::Os);
         assert_eq!(settings.twin.durability, store::Durability::Os);
-        assert_eq!(settings.broker.listeners.len(), 1);
+        let kinds = |listener: &broker::settings::Listener| listener.websocket.is_some();
+        assert_eq!(
+            settings.broker.listeners.iter().map(kinds).collect::<Vec<_>>(),
+            [false, true]
+        );
     }
 
     #[test]
     fn a_tls_listener_needs_its_certificate_in_the_file() {
         let overrides = Overrides {
-            listeners: vec![("mqtts", "127.0.0.1:0".into())],
+            listeners: vec![("mqtts", "127.0.0.1:0".into()), ("wss", "127.0.0.1:0".into())],
             ..Overrides::default()
         };
         let Err(Failure::Settings(problems)) = load(None, &overrides) else {
             panic!("no certificate")
         };
-        assert!(problems.iter().any(|problem| problem.key == "--mqtts"));
+        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["--mqtts", "--wss"]);
     }
 }

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Extension,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::Response,
 };
@@ -39,7 +39,7 @@ pub(super) async fn identify(
     };
     let bare = credentials.is_none() && peer.certificate.is_none();
     let mut login = Login::from_peer(Transport::Http, peer.remote);
-    login.loopback = peer.loopback && (!bare || is_local(request.headers()));
+    login.loopback = peer.loopback && (!bare || broker::is_local(request.headers()));
     login.certificate = peer.certificate;
     if let Some((name, password)) = credentials {
         login.username = Some(name);
@@ -106,38 +106,6 @@ fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, &'static str> 
     )))
 }
 
-/// Whether a request names this machine as its host, and came from no other site: a page elsewhere that makes a browser
-/// ask us, also by a name that it lets point here, must not speak for whoever sits at the browser.
-fn is_local(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = headers
-        .get(header::ORIGIN)
-        .map(|origin| origin.to_str().unwrap_or_default());
-    let local_origin = |origin: &str| {
-        origin
-            .parse::<Uri>()
-            .ok()
-            .and_then(|uri| uri.host().map(is_this_machine))
-            .unwrap_or(false)
-    };
-    host.is_some_and(|host| is_this_machine(without_port(host))) && origin.is_none_or(local_origin)
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
-fn is_this_machine(name: &str) -> bool {
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,30 +115,6 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).expect("a value")))
             .collect()
-    }
-
-    #[test]
-    fn only_this_machine_is_local() {
-        for host in ["localhost:8080", "127.0.0.1", "[::1]:8080", "127.1.2.3:1"] {
-            assert!(is_local(&headers(&[(header::HOST, host)])), "{host}");
-        }
-        for host in ["example.org", "localhost.example.org:8080", "10.0.0.1:8080", ""] {
-            assert!(!is_local(&headers(&[(header::HOST, host)])), "{host}");
-        }
-        assert!(!is_local(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn another_sites_origin_is_not_local() {
-        let asked = |origin| {
-            is_local(&headers(&[
-                (header::HOST, "localhost:8080"),
-                (header::ORIGIN, origin),
-            ]))
-        };
-        assert!(asked("http://localhost:3000"));
-        assert!(!asked("https://example.org"));
-        assert!(!asked("null"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-"""paho-mqtt, MQTT 3.1.1 and 5.0: messages, sessions, wills, takeover, and the twin's native topics."""
+"""paho-mqtt, MQTT 3.1.1 and 5.0, over TCP and WebSocket: messages, sessions, wills, takeover, and the twin's native topics."""
 
 import json
 import os
@@ -11,17 +11,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-HOST, PORT = os.environ["TWINMQ_MQTT"].rsplit(":", 1)
+ADDRESSES = {"tcp": os.environ["TWINMQ_MQTT"], "websockets": os.environ["TWINMQ_WS"]}
 WAIT = 10.0
 
 
 class Client:
     """One paho client with what it hears in queues, so that a story waits for events and never sleeps."""
 
+    transport = "tcp"
+
     def __init__(self, version, client_id, clean=True, expiry=None, will=None):
         self.version = version
         old = {"clean_session": clean} if version == mqtt.MQTTv311 else {}
-        self.paho = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=version, **old)
+        self.paho = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=version, transport=self.transport, **old)
         self.messages, self.events = queue.Queue(), queue.Queue()
         self.paho.on_message = lambda _c, _u, message: self.messages.put(message)
         self.paho.on_connect = lambda _c, _u, flags, reason, _p: self.events.put(("connect", flags, reason))
@@ -36,7 +38,8 @@ class Client:
                 properties = Properties(PacketTypes.CONNECT)
                 properties.SessionExpiryInterval = expiry
                 arguments["properties"] = properties
-        self.paho.connect(HOST, int(PORT), keepalive=30, **arguments)
+        host, port = ADDRESSES[self.transport].rsplit(":", 1)
+        self.paho.connect(host, int(port), keepalive=30, **arguments)
         self.paho.loop_start()
         _, flags, reason = self.event("connect")
         assert not reason.is_failure, f"{client_id} was refused: {reason}"
@@ -69,7 +72,8 @@ class Client:
     def vanish(self):
         """Loses the connection without a DISCONNECT, as a cut cable does."""
         self.paho.loop_stop()
-        self.paho.socket().shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=os.dup(self.paho.socket().fileno())) as cable:
+            cable.shutdown(socket.SHUT_RDWR)
 
 
 def heard(message):
@@ -214,11 +218,13 @@ STORIES = [
 
 def main():
     wanted = sys.argv[1:]
-    for version, tag in ((mqtt.MQTTv311, "paho3"), (mqtt.MQTTv5, "paho5")):
-        for story in STORIES:
-            if not wanted or story.__name__ in wanted:
-                story(version, tag)
-                print(f"ok {tag} {story.__name__}", flush=True)
+    for Client.transport in ADDRESSES:
+        for version, name in ((mqtt.MQTTv311, "paho3"), (mqtt.MQTTv5, "paho5")):
+            tag = f"{name}-{Client.transport}"
+            for story in STORIES:
+                if not wanted or story.__name__ in wanted:
+                    story(version, tag)
+                    print(f"ok {tag} {story.__name__}", flush=True)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main():
         broker.make_certificates(certs)
         for name in ("broker.toml", "broker.acl"):
             shutil.copy(HERE / name, folder)
-        listeners = ("mqtt", "mqtts", "http", "https")
+        listeners = ("mqtt", "mqtts", "ws", "wss", "http", "https")
         with broker.Broker(folder, Path(folder) / "broker.toml", listeners) as running:
             addresses = {f"TWINMQ_{name.upper()}": running.ready[name] for name in listeners}
             names = {"TWINMQ_CERTS": str(certs), "TWINMQ_DEVICE": broker.DEVICE, "TWINMQ_APP": broker.APP}

@@ -33,11 +33,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const TEST_ARROWS: [(&str, &[&str]); 1] = [("twinmq", &["broker-core", "twin-model"])];
 
 /// Heavy or telling dependencies, and the only crates that may name them outside their tests.
-const KEPT_IN: [(&str, &[&str]); 7] = [
+const KEPT_IN: [(&str, &[&str]); 8] = [
     ("rocksdb", &["store"]),
     ("tokio", &["broker", "twin", "plugin-auth", "twinmq"]),
     ("axum", &["twin", "twinmq"]),
     ("rustls", &["broker", "twinmq"]),
+    ("tokio-tungstenite", &["broker"]),
     ("serde_json", &["twin-model", "twin", "twinmq", "twinmq-bench"]),
     ("mqttbytes", &["twinmq-bench"]),
     ("anyhow", &["twinmq", "twinmq-bench"]),

@@ -10,15 +10,17 @@ use tokio::{io::AsyncReadExt, net::TcpStream, sync::watch, time::timeout};
 use tracing::{debug, warn};
 
 mod turned;
+mod upgrade;
 
 use turned::Turned;
+use upgrade::Upgraded;
 
 use crate::{
     gate::LoginRefused,
     house::House,
     listener::{Door, Place, Seat},
     mailbox::Letter,
-    stream::{Movable, Parcel, Stream},
+    stream::{Limits, Movable, Parcel, Stream},
 };
 
 /// A connection on its way home: its CONNECT is read, and it is known who it is.
@@ -38,6 +40,8 @@ pub(crate) struct Newcomer {
 struct Greeting {
     connect: Box<Connect>,
     rest: Vec<u8>,
+    /// No page of another site makes a browser connect.
+    local: bool,
 }
 
 /// What a fresh buffer for CONNECT holds; most fit.
@@ -95,7 +99,7 @@ async fn greet(
     house: &House,
 ) -> io::Result<(Stream, Result<Greeting, Turned>)> {
     socket.set_nodelay(true)?;
-    let mut stream = match &door.tls {
+    let stream = match &door.tls {
         None => Stream::Tcp(socket),
         Some(tls) => {
             let session = timeout(
@@ -106,12 +110,27 @@ async fn greet(
             Stream::Tls(Box::new(session))
         }
     };
-    let greeting = timeout(
-        house.settings.connect_timeout,
-        read_connect(&mut stream, house.settings.connect_bytes_max),
-    );
-    let greeting = greeting.await??;
-    Ok((stream, greeting))
+    timeout(house.settings.connect_timeout, hear(stream, door, house)).await?
+}
+
+/// What a client has to say before it is judged.
+async fn hear(stream: Stream, door: &Door, house: &House) -> io::Result<(Stream, Result<Greeting, Turned>)> {
+    let connect_bytes_max = house.settings.connect_bytes_max;
+    let (mut stream, local) = match &door.websocket {
+        None => (stream, true),
+        Some(websocket) => {
+            let limits = Limits {
+                connect_bytes_max: connect_bytes_max as usize,
+                message_bytes_max: house.rules.packet_bytes_max.max(connect_bytes_max) as usize,
+            };
+            match upgrade::upgrade(stream, websocket, limits).await? {
+                Ok(Upgraded { stream, local }) => (stream, local),
+                Err((stream, turned)) => return Ok((stream, Err(turned))),
+            }
+        }
+    };
+    let greeting = read_connect(&mut stream, connect_bytes_max).await?;
+    Ok((stream, greeting.map(|greeting| Greeting { local, ..greeting })))
 }
 
 /// Reads until CONNECT is whole. An error is the socket's; what the peer did wrong is in the result.
@@ -136,7 +155,11 @@ fn open_greeting(mut bytes: Vec<u8>, bytes_max: u32) -> Result<Greeting, Turned>
         Ok(Some((Packet::Connect(connect), len))) => {
             bytes.drain(..len);
             bytes.shrink_to_fit();
-            Ok(Greeting { connect, rest: bytes })
+            Ok(Greeting {
+                connect,
+                rest: bytes,
+                local: true,
+            })
         }
         Ok(Some((other, _))) => Err(Turned::Away(format!(
             "its first packet is {} [MQTT-3.1.0-1]",
@@ -183,7 +206,11 @@ async fn admit(
     house: &House,
     shutting_down: bool,
 ) -> Result<Admitted, Turned> {
-    let Greeting { mut connect, rest } = greeting;
+    let Greeting {
+        mut connect,
+        rest,
+        local,
+    } = greeting;
     let version = connect.version;
     let refuse = |reason, why: String| Turned::Down { version, reason, why };
     if shutting_down {
@@ -205,7 +232,8 @@ async fn admit(
     } else if let Err(why) = check_client_id(&connect.client_id, house.rules.client_id_bytes_max) {
         return Err(refuse(ReasonCode::ClientIdentifierNotValid, why));
     }
-    let login = login(&mut connect, stream, peer, door);
+    let mut login = login(&mut connect, stream, peer, door);
+    login.loopback &= local;
     let named = login.username.is_some();
     let principal = house.gates.log_in(login).await.map_err(|refused| match refused {
         LoginRefused::Refused(why) if named => refuse(ReasonCode::BadUserNameOrPassword, why),

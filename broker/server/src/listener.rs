@@ -29,6 +29,7 @@ pub(crate) struct Door {
     pub(crate) name: String,
     pub(crate) loopback: bool,
     pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) websocket: Option<settings::WebSocket>,
     pub(crate) seats: Arc<Seats>,
     /// Paces the lines about refused connections.
     pub(crate) refusals: Seldom,
@@ -46,6 +47,7 @@ impl fmt::Debug for Door {
         f.debug_struct("Door")
             .field("name", &self.name)
             .field("tls", &self.tls.is_some())
+            .field("websocket", &self.websocket)
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +68,7 @@ impl Listener {
             name: settings.name.clone(),
             loopback: settings.bind.ip().is_loopback(),
             tls,
+            websocket: settings.websocket.clone(),
             seats,
             refusals: Seldom::default(),
         };

@@ -8,7 +8,7 @@ use serde::Deserialize;
 mod listener;
 mod mqtt;
 
-pub use listener::{ClientCertificate, Listener, RawListener, RawTls, Tls};
+pub use listener::{ClientCertificate, Listener, RawListener, RawTls, RawWebSocket, Tls, WebSocket};
 pub use mqtt::RawMqtt;
 
 /// Section `[broker]` as typed. What is left out has a default.

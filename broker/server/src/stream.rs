@@ -13,55 +13,79 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// A socket that can be taken out from under a TLS session and put back.
-#[derive(Debug)]
-pub(crate) struct Movable(Option<TcpStream>);
+mod socket;
+mod websocket;
+
+pub(crate) use socket::Movable;
+use socket::OverSocket as _;
+pub(crate) use websocket::{Limits, WebSocket};
 
 /// The byte stream of a connection, registered with a runtime.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<Movable>>),
+    WebSocket(Box<WebSocket<Movable>>),
+    SecureWebSocket(Box<WebSocket<TlsStream<Movable>>>),
 }
 
-/// A stream between two runtimes.
+/// A stream between two runtimes: its socket apart from the session over it.
 #[derive(Debug)]
 pub(crate) enum Parcel {
     Tcp(std::net::TcpStream),
     Tls(std::net::TcpStream, Box<TlsStream<Movable>>),
-}
-
-impl Movable {
-    pub(crate) const fn new(socket: TcpStream) -> Self {
-        Self(Some(socket))
-    }
-
-    fn socket(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        self.get_mut()
-            .0
-            .as_mut()
-            .map(Pin::new)
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
+    WebSocket(std::net::TcpStream, Box<WebSocket<Movable>>),
+    SecureWebSocket(std::net::TcpStream, Box<WebSocket<TlsStream<Movable>>>),
 }
 
 impl Stream {
-    /// Leaves the current runtime.
+    /// Puts WebSocket frames around what is read and written; `begun` came with the upgrade. A stream of frames stays as
+    /// it is.
+    pub(crate) async fn into_frames(self, begun: Vec<u8>, limits: Limits) -> Self {
+        match self {
+            Self::Tcp(socket) => {
+                let frames = WebSocket::new(Movable::new(socket), begun, limits).await;
+                Self::WebSocket(Box::new(frames))
+            }
+            Self::Tls(session) => {
+                let frames = WebSocket::new(*session, begun, limits).await;
+                Self::SecureWebSocket(Box::new(frames))
+            }
+            Self::WebSocket(_) | Self::SecureWebSocket(_) => self,
+        }
+    }
+
+    /// Leaves the current runtime. What a peer may send is no longer bounded by the size of its CONNECT.
     pub(crate) fn pack(self) -> io::Result<Parcel> {
         match self {
             Self::Tcp(socket) => Ok(Parcel::Tcp(socket.into_std()?)),
-            Self::Tls(mut session) => {
-                let socket = session.get_mut().0.0.take().ok_or(io::ErrorKind::NotConnected)?;
-                Ok(Parcel::Tls(socket.into_std()?, session))
+            Self::Tls(mut session) => Ok(Parcel::Tls(session.movable().take()?, session)),
+            Self::WebSocket(mut frames) => {
+                frames.know();
+                Ok(Parcel::WebSocket(frames.under().movable().take()?, frames))
+            }
+            Self::SecureWebSocket(mut frames) => {
+                frames.know();
+                Ok(Parcel::SecureWebSocket(frames.under().movable().take()?, frames))
             }
         }
     }
 
     /// The certificate that the peer has shown, verified by TLS.
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        let session = match self {
+            Self::Tcp(_) | Self::WebSocket(_) => return None,
+            Self::Tls(session) => session.as_ref(),
+            Self::SecureWebSocket(frames) => frames.under_ref(),
+        };
+        session.get_ref().1.peer_certificates()?.first()
+    }
+
+    /// Whether a session holds bytes that were written until it is flushed; without one the system has them at once.
+    pub(crate) const fn holds_back(&self) -> bool {
         match self {
-            Self::Tcp(_) => None,
-            Self::Tls(session) => session.get_ref().1.peer_certificates()?.first(),
+            Self::Tcp(_) => false,
+            Self::Tls(_) | Self::WebSocket(_) | Self::SecureWebSocket(_) => true,
         }
     }
 }
@@ -72,8 +96,16 @@ impl Parcel {
         match self {
             Self::Tcp(socket) => Ok(Stream::Tcp(TcpStream::from_std(socket)?)),
             Self::Tls(socket, mut session) => {
-                session.get_mut().0.0 = Some(TcpStream::from_std(socket)?);
+                session.movable().put(socket)?;
                 Ok(Stream::Tls(session))
+            }
+            Self::WebSocket(socket, mut frames) => {
+                frames.under().movable().put(socket)?;
+                Ok(Stream::WebSocket(frames))
+            }
+            Self::SecureWebSocket(socket, mut frames) => {
+                frames.under().movable().put(socket)?;
+                Ok(Stream::SecureWebSocket(frames))
             }
         }
     }
@@ -84,6 +116,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_read(cx, buf),
+            Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_read(cx, buf),
+            Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_read(cx, buf),
         }
     }
 }
@@ -93,6 +127,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_write(cx, bytes),
+            Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_write(cx, bytes),
+            Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_write(cx, bytes),
         }
     }
 
@@ -100,6 +136,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_flush(cx),
+            Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_flush(cx),
+            Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_flush(cx),
         }
     }
 
@@ -107,26 +145,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_shutdown(cx),
+            Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_shutdown(cx),
+            Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_shutdown(cx),
         }
-    }
-}
-
-impl AsyncRead for Movable {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Movable {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.socket()?.poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_shutdown(cx)
     }
 }

@@ -1,4 +1,4 @@
-// MQTT.js, MQTT 3.1.1 and 5.0: messages, sessions, wills, properties, and the twin's native topics.
+// MQTT.js, MQTT 3.1.1 and 5.0, over TCP and WebSocket: messages, sessions, wills, properties, and the twin's native topics.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -14,9 +14,15 @@ const within = (promise, what) => {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 };
 
+const servers = {
+  tcp: { plain: `mqtt://${process.env.TWINMQ_MQTT}`, secure: `mqtts://localhost:${process.env.TWINMQ_MQTTS.split(":").pop()}` },
+  ws: { plain: `ws://${process.env.TWINMQ_WS}/mqtt`, secure: `wss://localhost:${process.env.TWINMQ_WSS.split(":").pop()}/mqtt` },
+};
+let server = servers.tcp;
+
 /** A connected client whose messages are read one after the other with `receive`. */
 async function connect(protocolVersion, clientId, options = {}) {
-  const url = options.url ?? `mqtt://${process.env.TWINMQ_MQTT}`;
+  const url = options.url ?? server.plain;
   const client = mqtt.connect(url, { protocolVersion, clientId, clean: true, reconnectPeriod: 0, ...options });
   const waiting = [];
   const arrived = [];
@@ -114,8 +120,7 @@ const stories = {
     const device = process.env.TWINMQ_DEVICE;
     const file = (name) => readFileSync(`${process.env.TWINMQ_CERTS}/${name}`);
     const tls = { ca: file("ca.pem"), cert: file(`${device}.pem`), key: file(`${device}.key`) };
-    const url = `mqtts://localhost:${process.env.TWINMQ_MQTTS.split(":").pop()}`;
-    const client = await connect(version, device, { url, ...tls });
+    const client = await connect(version, device, { url: server.secure, ...tls });
     await client.subscribeAsync(`$twin/${device}/update/accepted`, { qos: 1 });
     await client.publishAsync(`$twin/${device}/update`, '{"state":{"reported":{"client":"MQTT.js"}}}', { qos: 1 });
     assert.deepEqual(JSON.parse((await client.receive()).payload).state, { reported: { client: "MQTT.js" } });
@@ -124,10 +129,14 @@ const stories = {
 };
 
 const wanted = process.argv.slice(2);
-for (const [version, tag] of [[4, "js3"], [5, "js5"]]) {
-  for (const [name, story] of Object.entries(stories)) {
-    if (wanted.length && !wanted.includes(name)) continue;
-    await story(version, tag);
-    console.log(`ok ${tag} ${name}`);
+for (const [transport, addresses] of Object.entries(servers)) {
+  server = addresses;
+  for (const version of [4, 5]) {
+    const tag = `js${version}${transport}`;
+    for (const [name, story] of Object.entries(stories)) {
+      if (wanted.length && !wanted.includes(name)) continue;
+      await story(version, tag);
+      console.log(`ok ${tag} ${name}`);
+    }
   }
 }

@@ -16,6 +16,8 @@ use crate::{house::House, listener::Door, stream::Stream};
 pub(super) enum Turned {
     /// It ended, was too slow, or sent something that is not answered.
     Away(String),
+    /// It asked for something else than a WebSocket for MQTT, and is answered in HTTP.
+    Back { answer: String, why: String },
     /// It is told why.
     Down {
         version: Version,
@@ -32,7 +34,7 @@ impl Turned {
     /// Counts it, and has a line about it in the log.
     pub(super) fn report(&self, peer: SocketAddr, door: &Door, house: &House) {
         match self {
-            Self::Away(why) => {
+            Self::Away(why) | Self::Back { why, .. } => {
                 metrics::counter!("twinmq_connections_refused_total", "reason" => "malformed").increment(1);
                 debug!(listener = door.name, %peer, why, "connection closed");
             }
@@ -50,11 +52,14 @@ impl Turned {
 
     /// Tells the peer, if it is to be told, and gives it some time to read that.
     pub(super) async fn turn(self, mut stream: Stream, peer: SocketAddr, door: &Door, house: &House) {
-        if let Self::Down { version, reason, why } = self {
-            let told = timeout(FAREWELL, tell(&mut stream, version, connack(reason, why, house))).await;
-            if !matches!(told, Ok(Ok(()))) {
-                debug!(listener = door.name, %peer, "the peer has not taken its refusal");
-            }
+        let bytes = match self {
+            Self::Away(_) => return,
+            Self::Back { answer, .. } => answer.into_bytes(),
+            Self::Down { version, reason, why } => refusal(version, connack(reason, why, house)),
+        };
+        let told = timeout(FAREWELL, tell(&mut stream, &bytes)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            debug!(listener = door.name, %peer, "the peer has not taken its refusal");
         }
     }
 }
@@ -83,12 +88,15 @@ const fn is_open(reason: ReasonCode) -> bool {
     )
 }
 
-async fn tell(stream: &mut Stream, version: Version, connack: ConnAck) -> io::Result<()> {
+fn refusal(version: Version, connack: ConnAck) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Packet::ConnAck(connack)
-        .encode(version, &mut bytes)
-        .map_err(io::Error::other)?;
-    stream.write_all(&bytes).await?;
+    let whole = Packet::ConnAck(connack).encode(version, &mut bytes);
+    debug_assert!(whole.is_ok(), "texts of ours are short");
+    bytes
+}
+
+async fn tell(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
     stream.shutdown().await?;
     // Closing with bytes unread would reset the connection, and the reset may overtake CONNACK.
     let mut unheard = [0; 1024];

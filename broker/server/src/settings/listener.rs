@@ -1,4 +1,4 @@
-//! `[[listener]]`: an address to listen on, with or without TLS.
+//! `[[listener]]`: an address to listen on, with or without TLS and WebSocket.
 
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
 
@@ -6,7 +6,7 @@ use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
 /// One `[[listener]]` as typed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawListener {
     /// Its name, for logs.
@@ -17,10 +17,22 @@ pub struct RawListener {
     pub connections_max: Option<i64>,
     /// TLS, if it is to be spoken.
     pub tls: Option<RawTls>,
+    /// WebSocket, if MQTT is to be spoken inside it.
+    pub websocket: Option<RawWebSocket>,
+}
+
+/// `[listener.websocket]` as typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawWebSocket {
+    /// The path that clients ask for. By default `/mqtt`.
+    pub path: Option<String>,
+    /// Sites whose pages may connect, as in `https://app.example.org`. By default those of any.
+    pub origins: Option<Vec<String>>,
 }
 
 /// `[listener.tls]` as typed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawTls {
     /// PEM file with the certificate and those that vouch for it.
@@ -56,6 +68,17 @@ pub struct Listener {
     pub connections_max: u32,
     /// TLS, if spoken.
     pub tls: Option<Tls>,
+    /// WebSocket, if spoken.
+    pub websocket: Option<WebSocket>,
+}
+
+/// WebSocket of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocket {
+    /// The path that clients ask for.
+    pub path: String,
+    /// Sites whose pages may connect; without it those of any.
+    pub origins: Option<Vec<String>>,
 }
 
 /// TLS of a listener. The files are read when the broker starts.
@@ -95,6 +118,7 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             1..=u32::MAX.into(),
         );
         let tls = raw.tls.map(|tls| tls.check(&mut check));
+        let websocket = raw.websocket.map(|websocket| websocket.check(&mut check));
         let Some(bind) = check.address("bind", &raw.bind) else {
             continue;
         };
@@ -110,9 +134,33 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             bind,
             connections_max,
             tls,
+            websocket,
         });
     }
     checked
+}
+
+impl RawWebSocket {
+    fn check(self, check: &mut Check<'_>) -> WebSocket {
+        let path = self.path.unwrap_or_else(|| "/mqtt".to_owned());
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
+        if !path.starts_with('/') || !path.bytes().all(plain) {
+            let allowed = "a path that begins with /, without a query, for example \"/mqtt\"";
+            check.problem("websocket.path", format!("{path:?}"), allowed);
+        }
+        for origin in self.origins.iter().flatten() {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            if host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+                let allowed =
+                    "scheme, host and port as a browser sends them, for example \"https://app.example.org\"";
+                check.problem("websocket.origins", format!("{origin:?}"), allowed);
+            }
+        }
+        WebSocket {
+            path,
+            origins: self.origins,
+        }
+    }
 }
 
 const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 3] = [

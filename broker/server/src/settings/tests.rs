@@ -6,8 +6,7 @@ fn listener(name: &str, bind: &str) -> RawListener {
     RawListener {
         name: name.into(),
         bind: bind.into(),
-        connections_max: None,
-        tls: None,
+        ..RawListener::default()
     }
 }
 
@@ -43,7 +42,12 @@ fn all_problems_are_told_at_once_with_their_keys() {
         client_ca: None,
         client_certificate: Some("required".into()),
     });
+    with_tls.websocket = Some(RawWebSocket {
+        path: Some("mqtt".into()),
+        origins: Some(vec!["https://app.example.org".into(), "app.example.org".into()]),
+    });
     let mut other = with_tls.clone();
+    other.websocket = None;
     other.bind = "[::1]:8883".into();
     Settings::check(broker, vec![with_tls, other], mqtt, &mut problems);
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
@@ -53,6 +57,8 @@ fn all_problems_are_told_at_once_with_their_keys() {
             "broker.shards",
             "broker.gate_timeout",
             "listener[0].tls.client_ca",
+            "listener[0].websocket.path",
+            "listener[0].websocket.origins",
             "listener[0].bind",
             "listener[1].name",
             "listener[1].tls.client_ca",

@@ -42,7 +42,7 @@ pub(crate) struct Closing {
 }
 
 impl Closing {
-    /// Sees a connection out. If nothing is left to say it is closed at once; TLS still says good-bye.
+    /// Sees a connection out. If nothing is left to say it is closed at once; a session still says good-bye.
     pub(crate) fn see_out(
         &mut self,
         stream: Stream,
@@ -51,7 +51,7 @@ impl Closing {
         now: Moment,
         cx: &mut Context<'_>,
     ) {
-        if unsent.is_empty() && matches!(stream, Stream::Tcp(_)) {
+        if unsent.is_empty() && !stream.holds_back() {
             return;
         }
         let mut leaver = Leaver {

@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     pub(crate) blocked: bool,
     /// A write failed: the socket is of no more use.
     pub(crate) broken: bool,
-    /// The TLS session holds encrypted bytes that the socket has not taken.
+    /// The session over the socket holds bytes that the socket has not taken.
     pub(crate) unflushed: bool,
     /// It waits in the list of connections that are not read for the sake of others.
     pub(crate) held: bool,
@@ -215,7 +215,7 @@ impl Connection {
         Pin::new(&mut self.stream).poll_write(&mut cx, bytes)
     }
 
-    /// Pushes out what the TLS session holds.
+    /// Pushes out what the session over the socket holds.
     pub(crate) fn poll_flush(&mut self) -> Poll<io::Result<()>> {
         let mut cx = Context::from_waker(&self.waker);
         Pin::new(&mut self.stream).poll_flush(&mut cx)

@@ -6,7 +6,6 @@ use broker_core::{ConnectionId, Input};
 use mqtt_wire::{Version, decode};
 
 use super::{Worker, connections::Connection};
-use crate::stream::Stream;
 
 /// How much of one connection is read in one round; then others have their turn.
 const BITE_BYTES: usize = 64 * 1024;
@@ -176,7 +175,7 @@ impl Worker {
             match connection.poll_write(outbox.unsent()) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     connection.blocked_since = None;
-                    connection.unflushed = matches!(connection.stream, Stream::Tls(_));
+                    connection.unflushed = connection.stream.holds_back();
                     self.tally.bytes_sent += count as u64;
                     if self.outputs.sent(id, count) {
                         // Told in the next round: a receiver that keeps up must not keep this one going.

@@ -121,6 +121,13 @@ impl Client {
         }
     }
 
+    /// Reads to the end, whatever is said.
+    pub(crate) fn drain(&mut self) {
+        let mut bytes = Vec::new();
+        // The end may be a reset.
+        let _end = self.wire.read_to_end(&mut bytes);
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.wire.write_all(bytes).unwrap();
         self.wire.flush().unwrap();

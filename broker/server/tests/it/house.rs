@@ -9,7 +9,7 @@ use std::{
 
 use broker::{
     Broker, Gates, Handle, Journal, MemoryJournal, Settings, StartError, Undrained,
-    settings::{RawBroker, RawListener, RawMqtt, RawTls},
+    settings::{RawBroker, RawListener, RawMqtt, RawTls, RawWebSocket},
 };
 use plugin_api::{
     Access, Authenticate, Authorize, Decision, GateError, Link, LinkSpec, Login, Pending, Principal, Verdict,
@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) broker: RawBroker,
     pub(crate) mqtt: RawMqtt,
     pub(crate) tls: Option<RawTls>,
+    pub(crate) websocket: Option<RawWebSocket>,
     pub(crate) bind: String,
     pub(crate) connections_max: Option<i64>,
     pub(crate) gate: Gate,
@@ -55,6 +56,7 @@ impl Default for Plan {
             },
             mqtt: RawMqtt::default(),
             tls: None,
+            websocket: None,
             bind: "127.0.0.1:0".into(),
             connections_max: None,
             gate: Gate::default(),
@@ -136,6 +138,7 @@ impl Plan {
             bind: self.bind,
             connections_max: self.connections_max,
             tls: self.tls,
+            websocket: self.websocket,
         };
         let mut problems = Vec::new();
         let settings = Settings::check(self.broker, vec![listener], self.mqtt, &mut problems);

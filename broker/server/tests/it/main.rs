@@ -5,11 +5,13 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod authority;
 mod client;
-mod crowding;
+mod frames;
 mod house;
 
 mod accepting;
+mod crowding;
 mod deliveries;
 mod fairness;
 mod gates;
@@ -17,3 +19,4 @@ mod links;
 mod shards;
 mod shutdown;
 mod tls;
+mod websocket;

@@ -1,92 +1,14 @@
 //! TLS and mutual TLS, with certificates made for the story.
 
-use std::{fs, net::TcpStream, path::PathBuf, sync::Arc};
-
 use broker::settings::RawTls;
 use mqtt_wire::{Packet, QoS, ReasonCode, Version};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-};
-use tempfile::TempDir;
+use rcgen::KeyPair;
 
 use crate::{
-    client::{Client, Heard, SOON, bytes, connect, publication},
-    house::{Gate, House, Plan},
+    authority::Authority,
+    client::{Client, Heard, bytes, connect, publication},
+    house::{Gate, Plan},
 };
-
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-struct Identity {
-    certificate: CertificateDer<'static>,
-    key: KeyPair,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Self {
-            issuer,
-            folder: TempDir::new().unwrap(),
-        }
-    }
-
-    fn identify(&self, name: &str) -> Identity {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Identity {
-            certificate: certificate.der().clone(),
-            key,
-        }
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn tls(&self, client_certificate: &str) -> RawTls {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "broker");
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let asked = client_certificate != "none";
-        RawTls {
-            certificate: self.file("server.pem", &certificate.pem()),
-            key: self.file("server.key", &key.serialize_pem()),
-            client_ca: asked.then(|| self.file("ca.pem", &self.issuer.pem())),
-            client_certificate: Some(client_certificate.into()),
-        }
-    }
-
-    fn dial(&self, house: &House, identity: Option<Identity>) -> Client {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        let builder = ClientConfig::builder().with_root_certificates(roots);
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(Identity { certificate, key }) => {
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-                builder.with_client_auth_cert(vec![certificate], key).unwrap()
-            }
-        };
-        config.alpn_protocols = vec![b"x-amzn-mqtt-ca".to_vec()];
-        let socket = TcpStream::connect(house.address()).unwrap();
-        socket.set_read_timeout(Some(SOON)).unwrap();
-        let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-        Client::over(Box::new(StreamOwned::new(session, socket)))
-    }
-}
 
 #[test]
 fn messages_pass_through_tls_and_large_ones_too() {

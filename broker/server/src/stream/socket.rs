@@ -1,0 +1,130 @@
+//! A socket under a session: it can be taken out to move to another runtime, and says how much may be read of it.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+/// A socket that can be taken out from under a session and put back.
+#[derive(Debug)]
+pub(crate) struct Movable {
+    socket: Option<TcpStream>,
+    ration: Ration,
+}
+
+/// How much may be read of a socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ration {
+    /// As much as is asked for.
+    Free,
+    /// So many bytes in all, and what one read gives beyond; whoever sends more fails.
+    Whole(usize),
+    /// The same until it is set again; then others have their turn.
+    Turn(usize),
+}
+
+/// A session over a movable socket.
+pub(crate) trait OverSocket {
+    fn movable(&mut self) -> &mut Movable;
+}
+
+impl Movable {
+    pub(crate) const fn new(socket: TcpStream) -> Self {
+        Self {
+            socket: Some(socket),
+            ration: Ration::Free,
+        }
+    }
+
+    pub(super) const fn set_ration(&mut self, ration: Ration) {
+        self.ration = ration;
+    }
+
+    /// Takes the socket out, away from its runtime.
+    pub(super) fn take(&mut self) -> io::Result<std::net::TcpStream> {
+        self.socket.take().ok_or(io::ErrorKind::NotConnected)?.into_std()
+    }
+
+    /// Puts a socket in, into the current runtime.
+    pub(super) fn put(&mut self, socket: std::net::TcpStream) -> io::Result<()> {
+        self.socket = Some(TcpStream::from_std(socket)?);
+        Ok(())
+    }
+
+    fn socket(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
+        self.get_mut()
+            .socket
+            .as_mut()
+            .map(Pin::new)
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Ration {
+    const fn less(self, read: usize) -> Self {
+        match self {
+            Self::Free => Self::Free,
+            Self::Whole(left) => Self::Whole(left.saturating_sub(read)),
+            Self::Turn(left) => Self::Turn(left.saturating_sub(read)),
+        }
+    }
+}
+
+impl OverSocket for Movable {
+    fn movable(&mut self) -> &mut Movable {
+        self
+    }
+}
+
+impl OverSocket for TlsStream<Movable> {
+    fn movable(&mut self) -> &mut Movable {
+        self.get_mut().0
+    }
+}
+
+impl AsyncRead for Movable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.ration {
+            Ration::Whole(0) => {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it sends more than a CONNECT may have (broker.connect_bytes_max)",
+                )));
+            }
+            Ration::Turn(0) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Ration::Free | Ration::Whole(_) | Ration::Turn(_) => {}
+        }
+        let before = buf.filled().len();
+        let done = self.as_mut().socket()?.poll_read(cx, buf);
+        self.ration = self.ration.less(buf.filled().len() - before);
+        done
+    }
+}
+
+impl AsyncWrite for Movable {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.socket()?.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket()?.poll_shutdown(cx)
+    }
+}
