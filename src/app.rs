@@ -1,9 +1,9 @@
 //! The whole assembly on one page: settings, store, gates, broker, twins, HTTP; and the same backwards at the end.
 
-use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use broker::{Broker, Gates, Handle};
+use broker::{Broker, Gates, Handle, settings::Address};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use plugin_api::{Authenticate, Authorize};
 use store::{SetAside, Store};
@@ -35,7 +35,7 @@ pub struct App {
 /// Everything that others can reach.
 #[derive(Debug)]
 struct Served {
-    addresses: Vec<(String, SocketAddr)>,
+    addresses: Vec<(String, Address)>,
     broker: Arc<Handle>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -91,7 +91,7 @@ impl App {
 
     /// The name and address of every listener.
     #[must_use]
-    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+    pub fn addresses(&self) -> &[(String, Address)] {
         &self.served.addresses
     }
 
@@ -166,7 +166,8 @@ impl Served {
             stopped.clone(),
         )));
         for door in http_doors {
-            addresses.push(door.address().context("an HTTP listener has no address")?);
+            let (name, address) = door.address().context("an HTTP listener has no address")?;
+            addresses.push((name, address.into()));
             tasks.push(tokio::spawn(door.serve(pages.clone(), stopped.clone())));
         }
         Ok(Self {

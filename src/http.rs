@@ -59,7 +59,7 @@ impl Door {
         let bound = TcpListener::bind(http.bind).await;
         let socket = bound.map_err(|why| broker::StartError::Bind {
             listener: http.name.clone(),
-            address: http.bind,
+            address: http.bind.into(),
             why,
         })?;
         Ok(Self {

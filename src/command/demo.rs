@@ -99,7 +99,7 @@ impl DemoArgs {
         let address = |name: &str| {
             let found = app.addresses().iter().find(|(listener, _)| listener == name);
             found
-                .map(|(_, address)| *address)
+                .and_then(|(_, address)| address.ip())
                 .context("a listener of the demo has no address")
         };
         let (mqtt, http) = (address("mqtt")?, address("http")?);

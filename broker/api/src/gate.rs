@@ -1,10 +1,10 @@
 //! Gates: plugins that decide. A question goes in, a verdict comes out, within a deadline.
 
-use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use mqtt_wire::{QoS, TopicFilter};
 
-use crate::{Principal, Secret};
+use crate::{Peer, Principal, Secret};
 
 /// An answer that may take a while. A gate that has it at hand returns a future that is ready at once, which costs the
 /// caller no thread switch.
@@ -35,15 +35,16 @@ pub struct Login {
     /// The peer's certificate (DER), already verified against the listener's authorities by TLS.
     pub certificate: Option<Vec<u8>>,
     /// Where the peer connected from.
-    pub peer: SocketAddr,
-    /// Whether the listener it came through is bound to a loopback address.
+    pub peer: Peer,
+    /// Whether the listener it came through is bound to a loopback address or a Unix socket.
     pub loopback: bool,
 }
 
 impl Login {
     /// A login with nothing known but where it came from.
     #[must_use]
-    pub fn from_peer(transport: Transport, peer: SocketAddr) -> Self {
+    pub fn from_peer(transport: Transport, peer: impl Into<Peer>) -> Self {
+        let peer = peer.into();
         Self {
             transport,
             client_id: String::new(),
@@ -51,7 +52,7 @@ impl Login {
             password: None,
             certificate: None,
             peer,
-            loopback: peer.ip().is_loopback(),
+            loopback: peer.is_loopback(),
         }
     }
 }

@@ -12,6 +12,7 @@
 mod check;
 mod gate;
 mod link;
+mod peer;
 mod principal;
 mod problem;
 
@@ -23,6 +24,7 @@ pub use link::{
     Answer, Broker, Delivery, Departure, Link, LinkEvent, LinkPublish, LinkSpec, LinkSubscription,
     ReplaceKey, Ticket, To,
 };
+pub use peer::Peer;
 pub use principal::{Attributes, Principal, Secret};
 pub use problem::Problem;
 

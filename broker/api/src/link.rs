@@ -1,11 +1,11 @@
 //! Links: plugins that take part, as clients without a socket.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use mqtt_wire::{ClientId, QoS, ReasonCode, TopicFilter, Version};
 
-use crate::{Pending, Principal};
+use crate::{Peer, Pending, Principal};
 
 /// What a link wants to hear. Fixed when it is attached.
 #[derive(Debug, Clone, Default)]
@@ -140,7 +140,7 @@ pub enum LinkEvent {
         /// Who it is.
         principal: Arc<Principal>,
         /// From where.
-        peer: SocketAddr,
+        peer: Peer,
         /// Which protocol it speaks.
         version: Version,
         /// When, by the broker's wall clock.

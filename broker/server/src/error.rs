@@ -1,17 +1,22 @@
 //! Why the broker did not start, one line each.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, path::PathBuf};
+
+use crate::settings::Address;
 
 /// Why the broker did not start. `Bind` and `Certificate` are the operator's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("listener `{listener}`: cannot listen on {address}: {}", explain_bind(why))]
+    #[error(
+        "listener `{listener}`: cannot listen on {address}: {}",
+        explain_bind(address, why)
+    )]
     Bind {
         /// The listener's name.
         listener: String,
         /// The address from the settings.
-        address: SocketAddr,
+        address: Address,
         /// What the system said.
         why: io::Error,
     },
@@ -40,10 +45,13 @@ pub enum StartError {
     },
 }
 
-fn explain_bind(why: &io::Error) -> String {
+fn explain_bind(address: &Address, why: &io::Error) -> String {
     match why.kind() {
+        io::ErrorKind::AddrInUse if address.ip().is_none() => {
+            "another process answers there; stop it or choose another `bind`".into()
+        }
         io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another `bind`".into(),
-        io::ErrorKind::PermissionDenied => {
+        io::ErrorKind::PermissionDenied if address.ip().is_some() => {
             "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE or a `bind` with a higher port".into()
         }
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),

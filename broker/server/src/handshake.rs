@@ -1,12 +1,12 @@
 //! A connection before it has a home: TLS, CONNECT, and who it is. Runs beside the shards, one short task each.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use mqtt_wire::{
     ClientId, Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len,
 };
-use plugin_api::{Access, Login, Principal, Secret, Transport};
-use tokio::{io::AsyncReadExt, net::TcpStream, sync::watch, time::timeout};
+use plugin_api::{Access, Login, Peer, Principal, Secret, Transport};
+use tokio::{io::AsyncReadExt, sync::watch, time::timeout};
 use tracing::{debug, warn};
 
 mod turned;
@@ -20,7 +20,7 @@ use crate::{
     house::House,
     listener::{Door, Place, Seat},
     mailbox::Letter,
-    stream::{Limits, Movable, Parcel, Stream},
+    stream::{Limits, Movable, Parcel, Socket, Stream},
 };
 
 /// A connection on its way home: its CONNECT is read, and it is known who it is.
@@ -30,7 +30,7 @@ pub(crate) struct Newcomer {
     pub(crate) connect: Box<Connect>,
     pub(crate) assigned: bool,
     pub(crate) principal: Arc<Principal>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// What came after CONNECT.
     pub(crate) rest: Vec<u8>,
     pub(crate) seat: Seat,
@@ -49,8 +49,8 @@ const CONNECT_BYTES: usize = 512;
 
 /// Brings one connection from `accept` to its shard, or turns it away.
 pub(crate) async fn welcome(
-    socket: TcpStream,
-    peer: SocketAddr,
+    socket: Socket,
+    peer: Peer,
     place: Place,
     door: Arc<Door>,
     house: Arc<House>,
@@ -83,7 +83,7 @@ pub(crate) async fn welcome(
 }
 
 /// Its place was needed, and it had kept us waiting longest.
-fn tell_given_way(place: &Place, peer: SocketAddr, door: &Door, house: &House) {
+fn tell_given_way(place: &Place, peer: Peer, door: &Door, house: &House) {
     metrics::counter!("twinmq_connections_refused_total", "reason" => "gave way").increment(1);
     if let Some(left_out) = place.tell(house.clock.uptime()) {
         warn!(
@@ -93,14 +93,10 @@ fn tell_given_way(place: &Place, peer: SocketAddr, door: &Door, house: &House) {
     }
 }
 
-async fn greet(
-    socket: TcpStream,
-    door: &Door,
-    house: &House,
-) -> io::Result<(Stream, Result<Greeting, Turned>)> {
-    socket.set_nodelay(true)?;
+async fn greet(socket: Socket, door: &Door, house: &House) -> io::Result<(Stream, Result<Greeting, Turned>)> {
+    socket.send_at_once()?;
     let stream = match &door.tls {
-        None => Stream::Tcp(socket),
+        None => socket.into(),
         Some(tls) => {
             let session = timeout(
                 house.settings.tls_handshake_timeout,
@@ -193,7 +189,7 @@ struct Admitted {
     connect: Box<Connect>,
     assigned: bool,
     principal: Arc<Principal>,
-    peer: SocketAddr,
+    peer: Peer,
     rest: Vec<u8>,
     seat: Seat,
 }
@@ -201,7 +197,7 @@ struct Admitted {
 async fn admit(
     stream: &Stream,
     greeting: Greeting,
-    peer: SocketAddr,
+    peer: Peer,
     door: &Door,
     house: &House,
     shutting_down: bool,
@@ -276,7 +272,7 @@ fn check_client_id(client_id: &str, bytes_max: usize) -> Result<(), String> {
 }
 
 /// Takes the password out of the CONNECT: nobody else needs it.
-fn login(connect: &mut Connect, stream: &Stream, peer: SocketAddr, door: &Door) -> Login {
+fn login(connect: &mut Connect, stream: &Stream, peer: Peer, door: &Door) -> Login {
     let mut login = Login::from_peer(Transport::Mqtt, peer);
     login.client_id.clone_from(&connect.client_id);
     login.username.clone_from(&connect.username);

@@ -1,26 +1,30 @@
 //! Listeners: an address each, from which connections are accepted until the broker drains.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
-use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::watch,
-    time::Instant,
-};
+use plugin_api::Peer;
+use tokio::{sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::{error::StartError, handshake, house::House, seldom::Seldom, settings};
+use crate::{
+    error::StartError,
+    handshake,
+    house::House,
+    seldom::Seldom,
+    settings::{self, Address},
+    stream::Socket,
+};
 
+mod bound;
 mod handshakes;
 mod seats;
 pub(crate) mod tls;
 
+use bound::Bound;
 pub(crate) use handshakes::{Handshakes, Place};
 pub(crate) use seats::{Seat, Seats};
 
-/// Connections the system keeps for us until we accept them.
-const BACKLOG: u32 = 4096;
 /// How long to wait after the system had no room for another connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,7 +42,7 @@ pub(crate) struct Door {
 /// A bound address.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: TcpListener,
+    socket: Bound,
     door: Arc<Door>,
 }
 
@@ -59,14 +63,14 @@ impl Listener {
         tls: Option<TlsAcceptor>,
         seats: Arc<Seats>,
     ) -> Result<Self, StartError> {
-        let socket = listen(settings.bind).map_err(|why| StartError::Bind {
+        let socket = Bound::bind(&settings.bind, settings.unix_mode).map_err(|why| StartError::Bind {
             listener: settings.name.clone(),
-            address: settings.bind,
+            address: settings.bind.clone(),
             why,
         })?;
         let door = Door {
             name: settings.name.clone(),
-            loopback: settings.bind.ip().is_loopback(),
+            loopback: settings.bind.is_loopback(),
             tls,
             websocket: settings.websocket.clone(),
             seats,
@@ -83,8 +87,8 @@ impl Listener {
     }
 
     /// The address it is bound to, with the port the system chose if none was asked for.
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub(crate) fn address(&self) -> io::Result<Address> {
+        self.socket.address()
     }
 
     /// Accepts connections until told to stop. At most so many at a time are on their way in; one more is held here
@@ -118,22 +122,10 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, handshakes: &Arc<Handshakes>) -> io::Result<(TcpStream, SocketAddr, Place)> {
+    async fn accept(&self, handshakes: &Arc<Handshakes>) -> io::Result<(Socket, Peer, Place)> {
         let (socket, peer) = self.socket.accept().await?;
-        Ok((socket, peer, handshakes.enter(peer.ip()).await))
+        Ok((socket, peer, handshakes.enter(peer).await))
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    // So that a restart need not wait for the old process's connections to be forgotten.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 fn is_peers_fault(error: &io::Error) -> bool {

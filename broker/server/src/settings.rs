@@ -5,9 +5,11 @@ use std::time::Duration;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
+mod address;
 mod listener;
 mod mqtt;
 
+pub use address::Address;
 pub use listener::{ClientCertificate, Listener, RawListener, RawTls, RawWebSocket, Tls, WebSocket};
 pub use mqtt::RawMqtt;
 

@@ -3,7 +3,6 @@
 use std::{
     hash::{BuildHasher, RandomState},
     mem,
-    net::SocketAddr,
     sync::{Arc, Mutex, Once, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -29,7 +28,7 @@ use crate::{
     mailbox::{Letter, Mailbox},
     metrics::{self, Stats},
     recall::{self, Recalls},
-    settings::{self, Settings},
+    settings::{self, Address, Settings},
     worker,
 };
 
@@ -47,7 +46,7 @@ pub struct Broker {
 #[derive(Debug)]
 pub struct Handle {
     house: Arc<House>,
-    addresses: Vec<(String, SocketAddr)>,
+    addresses: Vec<(String, Address)>,
     stop: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -222,7 +221,7 @@ fn start_threads(
 impl Handle {
     /// The name and address of every listener, with the port the system chose where none was asked for.
     #[must_use]
-    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+    pub fn addresses(&self) -> &[(String, Address)] {
         &self.addresses
     }
 

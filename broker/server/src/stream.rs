@@ -9,21 +9,22 @@ use std::{
 use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 use tokio_rustls::server::TlsStream;
 
 mod socket;
 mod websocket;
 
-pub(crate) use socket::Movable;
-use socket::OverSocket as _;
+pub(crate) use socket::{Movable, Socket};
+use socket::{OverSocket as _, Parked};
 pub(crate) use websocket::{Limits, WebSocket};
 
 /// The byte stream of a connection, registered with a runtime.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    Unix(UnixStream),
     Tls(Box<TlsStream<Movable>>),
     WebSocket(Box<WebSocket<Movable>>),
     SecureWebSocket(Box<WebSocket<TlsStream<Movable>>>),
@@ -32,10 +33,10 @@ pub(crate) enum Stream {
 /// A stream between two runtimes: its socket apart from the session over it.
 #[derive(Debug)]
 pub(crate) enum Parcel {
-    Tcp(std::net::TcpStream),
-    Tls(std::net::TcpStream, Box<TlsStream<Movable>>),
-    WebSocket(std::net::TcpStream, Box<WebSocket<Movable>>),
-    SecureWebSocket(std::net::TcpStream, Box<WebSocket<TlsStream<Movable>>>),
+    Bare(Parked),
+    Tls(Parked, Box<TlsStream<Movable>>),
+    WebSocket(Parked, Box<WebSocket<Movable>>),
+    SecureWebSocket(Parked, Box<WebSocket<TlsStream<Movable>>>),
 }
 
 impl Stream {
@@ -43,10 +44,8 @@ impl Stream {
     /// it is.
     pub(crate) async fn into_frames(self, begun: Vec<u8>, limits: Limits) -> Self {
         match self {
-            Self::Tcp(socket) => {
-                let frames = WebSocket::new(Movable::new(socket), begun, limits).await;
-                Self::WebSocket(Box::new(frames))
-            }
+            Self::Tcp(socket) => Self::in_frames(Socket::Tcp(socket), begun, limits).await,
+            Self::Unix(socket) => Self::in_frames(Socket::Unix(socket), begun, limits).await,
             Self::Tls(session) => {
                 let frames = WebSocket::new(*session, begun, limits).await;
                 Self::SecureWebSocket(Box::new(frames))
@@ -55,10 +54,16 @@ impl Stream {
         }
     }
 
+    async fn in_frames(socket: Socket, begun: Vec<u8>, limits: Limits) -> Self {
+        let frames = WebSocket::new(Movable::new(socket), begun, limits).await;
+        Self::WebSocket(Box::new(frames))
+    }
+
     /// Leaves the current runtime. What a peer may send is no longer bounded by the size of its CONNECT.
     pub(crate) fn pack(self) -> io::Result<Parcel> {
         match self {
-            Self::Tcp(socket) => Ok(Parcel::Tcp(socket.into_std()?)),
+            Self::Tcp(socket) => Ok(Parcel::Bare(Socket::Tcp(socket).park()?)),
+            Self::Unix(socket) => Ok(Parcel::Bare(Socket::Unix(socket).park()?)),
             Self::Tls(mut session) => Ok(Parcel::Tls(session.movable().take()?, session)),
             Self::WebSocket(mut frames) => {
                 frames.know();
@@ -74,7 +79,7 @@ impl Stream {
     /// The certificate that the peer has shown, verified by TLS.
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         let session = match self {
-            Self::Tcp(_) | Self::WebSocket(_) => return None,
+            Self::Tcp(_) | Self::Unix(_) | Self::WebSocket(_) => return None,
             Self::Tls(session) => session.as_ref(),
             Self::SecureWebSocket(frames) => frames.under_ref(),
         };
@@ -84,8 +89,17 @@ impl Stream {
     /// Whether a session holds bytes that were written until it is flushed; without one the system has them at once.
     pub(crate) const fn holds_back(&self) -> bool {
         match self {
-            Self::Tcp(_) => false,
+            Self::Tcp(_) | Self::Unix(_) => false,
             Self::Tls(_) | Self::WebSocket(_) | Self::SecureWebSocket(_) => true,
+        }
+    }
+}
+
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        match socket {
+            Socket::Tcp(socket) => Self::Tcp(socket),
+            Socket::Unix(socket) => Self::Unix(socket),
         }
     }
 }
@@ -94,7 +108,7 @@ impl Parcel {
     /// Enters the current runtime. Must be called inside it.
     pub(crate) fn unpack(self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(socket) => Ok(Stream::Tcp(TcpStream::from_std(socket)?)),
+            Self::Bare(socket) => Ok(socket.unpark()?.into()),
             Self::Tls(socket, mut session) => {
                 session.movable().put(socket)?;
                 Ok(Stream::Tls(session))
@@ -115,6 +129,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_read(cx, buf),
             Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_read(cx, buf),
             Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_read(cx, buf),
@@ -126,6 +141,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_write(cx, bytes),
             Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_write(cx, bytes),
             Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_write(cx, bytes),
@@ -135,6 +151,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_flush(cx),
             Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_flush(cx),
             Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_flush(cx),
@@ -144,6 +161,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_shutdown(cx),
             Self::WebSocket(frames) => Pin::new(frames.as_mut()).poll_shutdown(cx),
             Self::SecureWebSocket(frames) => Pin::new(frames.as_mut()).poll_shutdown(cx),

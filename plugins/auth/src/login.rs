@@ -19,5 +19,5 @@ pub(crate) fn has_credentials(login: &Login) -> bool {
 
 /// Whether the peer is on this machine: both ends are loopback, so that a listener behind a proxy does not count.
 pub(crate) fn is_loopback(login: &Login) -> bool {
-    login.loopback && login.peer.ip().to_canonical().is_loopback()
+    login.loopback && login.peer.is_loopback()
 }

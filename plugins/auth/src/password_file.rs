@@ -5,7 +5,12 @@ mod users;
 
 pub use edit::{remove_user, set_user, verify_user};
 
-use std::{future::ready, net::IpAddr, path::Path, sync::Arc};
+use std::{
+    future::ready,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    sync::Arc,
+};
 
 use plugin_api::{
     Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Problem, Secret, Verdict,
@@ -77,7 +82,11 @@ impl PasswordFile {
 
     async fn judge(&self, login: Login) -> Result<Verdict, GateError> {
         match (login::user_name(&login), &login.password) {
-            (Some(name), Some(password)) => self.check(name, password, login.peer.ip()).await,
+            (Some(name), Some(password)) => {
+                // Who comes by a Unix socket is on this machine.
+                let peer = login.peer.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
+                self.check(name, password, peer).await
+            }
             // With a certificate the name is only a claim beside it.
             (Some(_), None) if login.certificate.is_none() => {
                 Ok(Verdict::Refused("a user name without a password".into()))

@@ -1,10 +1,9 @@
 //! Presence: which devices are connected, since when, from where; and what the last word was of those that are not.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use dashmap::DashMap;
-use plugin_api::{ClientId, Departure};
+use plugin_api::{ClientId, Departure, Peer};
 use serde::{Deserialize, Serialize};
 use store::{ReadError, Store};
 use twin_model::{DeviceName, Timestamp};
@@ -21,11 +20,28 @@ pub(crate) struct Presence {
     /// When it was last heard of: it connected, used its twin, or left.
     pub(crate) last_seen: Timestamp,
     pub(crate) client_id: String,
-    pub(crate) address: SocketAddr,
+    #[serde(with = "address")]
+    pub(crate) address: Peer,
     pub(crate) protocol: Cow<'static, str>,
     /// Why it left, when it is not connected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) reason: Option<Cow<'static, str>>,
+}
+
+/// A peer as its text.
+mod address {
+    use plugin_api::Peer;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(peer: &Peer, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(peer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Peer, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
 }
 
 impl Presence {

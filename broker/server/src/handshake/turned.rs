@@ -1,8 +1,9 @@
 //! Turned: a connection that does not get in, and what it is told.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, time::Duration};
 
 use mqtt_wire::{ConnAck, Packet, ReasonCode, Version};
+use plugin_api::Peer;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -32,7 +33,7 @@ const FAREWELL_BYTES_MAX: usize = 64 * 1024;
 
 impl Turned {
     /// Counts it, and has a line about it in the log.
-    pub(super) fn report(&self, peer: SocketAddr, door: &Door, house: &House) {
+    pub(super) fn report(&self, peer: Peer, door: &Door, house: &House) {
         match self {
             Self::Away(why) | Self::Back { why, .. } => {
                 metrics::counter!("twinmq_connections_refused_total", "reason" => "malformed").increment(1);
@@ -51,7 +52,7 @@ impl Turned {
     }
 
     /// Tells the peer, if it is to be told, and gives it some time to read that.
-    pub(super) async fn turn(self, mut stream: Stream, peer: SocketAddr, door: &Door, house: &House) {
+    pub(super) async fn turn(self, mut stream: Stream, peer: Peer, door: &Door, house: &House) {
         let bytes = match self {
             Self::Away(_) => return,
             Self::Back { answer, .. } => answer.into_bytes(),

@@ -1,7 +1,6 @@
 //! Handshakes: places for connections on their way in, and who gives way when all are taken.
 
 use std::{
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +12,8 @@ use tokio::{
 
 mod waiting;
 
-use waiting::Waiting;
+use plugin_api::Peer;
+use waiting::{Network, Waiting};
 
 use crate::seldom::Seldom;
 
@@ -36,7 +36,7 @@ pub(crate) struct Handshakes {
 #[derive(Debug)]
 pub(crate) struct Place {
     handshakes: Arc<Handshakes>,
-    peer: IpAddr,
+    network: Network,
     number: u64,
     since: Instant,
     _permit: OwnedSemaphorePermit,
@@ -52,7 +52,7 @@ impl Handshakes {
     }
 
     /// A place for a connection that was accepted. Waits while nobody has to give way yet.
-    pub(crate) async fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
+    pub(crate) async fn enter(self: &Arc<Self>, peer: Peer) -> Place {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
                 break permit;
@@ -65,7 +65,7 @@ impl Handshakes {
         };
         Place {
             handshakes: Arc::clone(self),
-            peer,
+            network: Network::of(peer),
             number: self.waiting().next_number(),
             since: Instant::now(),
             _permit: permit,
@@ -77,7 +77,7 @@ impl Handshakes {
         let mut waiting = self.waiting();
         match waiting.first_to_go() {
             Some(first) if first.since + GRACE > now => return first.since + GRACE,
-            Some(first) => waiting.remove(first.peer, first.number),
+            Some(first) => waiting.remove(first.network, first.number),
             None => {}
         }
         now + GRACE
@@ -94,13 +94,13 @@ impl Place {
         let (stay, gone) = oneshot::channel::<()>();
         self.handshakes
             .waiting()
-            .insert(self.peer, self.number, self.since, stay);
+            .insert(self.network, self.number, self.since, stay);
         let done = tokio::select! {
             biased;
             done = work => Some(done),
             _ = gone => None,
         };
-        self.handshakes.waiting().remove(self.peer, self.number);
+        self.handshakes.waiting().remove(self.network, self.number);
         done
     }
 
@@ -113,6 +113,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // It is still there if the work was cut short.
-        self.handshakes.waiting().remove(self.peer, self.number);
+        self.handshakes.waiting().remove(self.network, self.number);
     }
 }

@@ -1,9 +1,11 @@
 //! `[[listener]]`: an address to listen on, with or without TLS and WebSocket.
 
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf};
 
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
+
+use super::Address;
 
 /// One `[[listener]]` as typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -11,8 +13,10 @@ use serde::Deserialize;
 pub struct RawListener {
     /// Its name, for logs.
     pub name: String,
-    /// Address and port, as in `127.0.0.1:1883`; port 0 takes any free one.
+    /// Address and port, as in `127.0.0.1:1883`; port 0 takes any free one. Or `unix:` and the path of a socket.
     pub bind: String,
+    /// What the file of a Unix socket permits, in octal as in `0660`. By default `0600`.
+    pub unix_mode: Option<String>,
     /// Connections at a time at this listener. By default there is no limit besides that of the broker.
     pub connections_max: Option<i64>,
     /// TLS, if it is to be spoken.
@@ -63,7 +67,9 @@ pub struct Listener {
     /// Its name.
     pub name: String,
     /// The address.
-    pub bind: SocketAddr,
+    pub bind: Address,
+    /// What the file of a Unix socket permits.
+    pub unix_mode: u32,
     /// Connections at a time.
     pub connections_max: u32,
     /// TLS, if spoken.
@@ -119,10 +125,11 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
         );
         let tls = raw.tls.map(|tls| tls.check(&mut check));
         let websocket = raw.websocket.map(|websocket| websocket.check(&mut check));
-        let Some(bind) = check.address("bind", &raw.bind) else {
+        let Some(bind) = Address::check(&raw.bind, &mut check) else {
             continue;
         };
-        if bind.port() != 0 && !addresses.insert(bind) {
+        let unix_mode = unix_mode(raw.unix_mode, &bind, &mut check);
+        if !bind.is_open() && !addresses.insert(bind.clone()) {
             check.problem(
                 "bind",
                 format!("\"{bind}\" again"),
@@ -132,12 +139,36 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
         checked.push(Listener {
             name: raw.name,
             bind,
+            unix_mode,
             connections_max,
             tls,
             websocket,
         });
     }
     checked
+}
+
+fn unix_mode(typed: Option<String>, bind: &Address, check: &mut Check<'_>) -> u32 {
+    const OWNER_ONLY: u32 = 0o600;
+    let Some(typed) = typed else {
+        return OWNER_ONLY;
+    };
+    let mode = u32::from_str_radix(&typed, 8).ok().filter(|mode| *mode <= 0o777);
+    if mode.is_none() {
+        check.problem(
+            "unix_mode",
+            format!("{typed:?}"),
+            "octal digits, for example \"0660\"",
+        );
+    }
+    if bind.ip().is_some() {
+        check.problem(
+            "unix_mode",
+            format!("{typed:?} with an IP address"),
+            "none, or a `bind` to \"unix:\" and a path",
+        );
+    }
+    mode.unwrap_or(OWNER_ONLY)
 }
 
 impl RawWebSocket {

@@ -80,6 +80,44 @@ fn two_listeners_cannot_share_an_address_unless_any_port_will_do() {
 }
 
 #[test]
+fn a_unix_socket_is_named_by_its_path() {
+    let mut problems = Vec::new();
+    let mut open_to_a_group = listener("a", "unix:/run/a.sock");
+    open_to_a_group.unix_mode = Some("0660".into());
+    let checked = listener::check(vec![open_to_a_group, listener("b", "unix:b.sock")], &mut problems);
+    assert_eq!(problems, []);
+    let modes: Vec<_> = checked.iter().map(|listener| listener.unix_mode).collect();
+    assert_eq!(modes, [0o660, 0o600]);
+    assert_eq!(checked[0].bind.to_string(), "unix:/run/a.sock");
+}
+
+#[test]
+fn what_is_no_unix_socket_is_told() {
+    let mut problems = Vec::new();
+    let mut wrong_mode = listener("b", "unix:/run/a.sock");
+    wrong_mode.unix_mode = Some("rw-rw----".into());
+    let mut mode_of_nothing = listener("c", "127.0.0.1:1");
+    mode_of_nothing.unix_mode = Some("0660".into());
+    let all = vec![
+        listener("a", "unix:/run/a.sock"),
+        wrong_mode,
+        mode_of_nothing,
+        listener("d", "unix:"),
+    ];
+    listener::check(all, &mut problems);
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "listener[1].unix_mode",
+            "listener[1].bind",
+            "listener[2].unix_mode",
+            "listener[3].bind"
+        ]
+    );
+}
+
+#[test]
 fn the_protocols_seconds_come_from_any_unit() {
     let mut problems = Vec::new();
     let mqtt = RawMqtt {

@@ -1,4 +1,4 @@
-//! A socket under a session: it can be taken out to move to another runtime, and says how much may be read of it.
+//! A socket, and a socket under a session: it can be taken out to move to another runtime, and says how much may be read.
 
 use std::{
     io,
@@ -8,14 +8,28 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 use tokio_rustls::server::TlsStream;
+
+/// A connected socket, registered with a runtime.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A socket between two runtimes.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
 
 /// A socket that can be taken out from under a session and put back.
 #[derive(Debug)]
 pub(crate) struct Movable {
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     ration: Ration,
 }
 
@@ -36,7 +50,7 @@ pub(crate) trait OverSocket {
 }
 
 impl Movable {
-    pub(crate) const fn new(socket: TcpStream) -> Self {
+    pub(crate) const fn new(socket: Socket) -> Self {
         Self {
             socket: Some(socket),
             ration: Ration::Free,
@@ -48,22 +62,50 @@ impl Movable {
     }
 
     /// Takes the socket out, away from its runtime.
-    pub(super) fn take(&mut self) -> io::Result<std::net::TcpStream> {
-        self.socket.take().ok_or(io::ErrorKind::NotConnected)?.into_std()
+    pub(super) fn take(&mut self) -> io::Result<Parked> {
+        self.socket.take().ok_or(io::ErrorKind::NotConnected)?.park()
     }
 
     /// Puts a socket in, into the current runtime.
-    pub(super) fn put(&mut self, socket: std::net::TcpStream) -> io::Result<()> {
-        self.socket = Some(TcpStream::from_std(socket)?);
+    pub(super) fn put(&mut self, socket: Parked) -> io::Result<()> {
+        self.socket = Some(socket.unpark()?);
         Ok(())
     }
 
-    fn socket(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
+    fn socket(self: Pin<&mut Self>) -> io::Result<Pin<&mut Socket>> {
         self.get_mut()
             .socket
             .as_mut()
             .map(Pin::new)
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Socket {
+    /// Has what is written sent at once: packets are small, and each is worth its own segment.
+    pub(crate) fn send_at_once(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Leaves its runtime.
+    pub(super) fn park(self) -> io::Result<Parked> {
+        match self {
+            Self::Tcp(socket) => socket.into_std().map(Parked::Tcp),
+            Self::Unix(socket) => socket.into_std().map(Parked::Unix),
+        }
+    }
+}
+
+impl Parked {
+    /// Enters the current runtime. Must be called inside it.
+    pub(super) fn unpark(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(socket) => TcpStream::from_std(socket).map(Socket::Tcp),
+            Self::Unix(socket) => UnixStream::from_std(socket).map(Socket::Unix),
+        }
     }
 }
 
@@ -126,5 +168,37 @@ impl AsyncWrite for Movable {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket()?.poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     io, mem,
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +12,7 @@ use std::{
 
 use broker_core::{ConnectionId, Moment};
 use mqtt_wire::Version;
-use plugin_api::Principal;
+use plugin_api::{Peer, Principal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{bell::Bell, listener::Seat, stream::Stream};
@@ -25,7 +24,7 @@ pub(crate) struct Connection {
     /// Bytes read and not yet used: a packet's beginning, or what came while the rules would not read.
     pub(crate) rest: Vec<u8>,
     pub(crate) principal: Arc<Principal>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) version: Version,
     /// Since when its socket has taken nothing though there was something to take.
     pub(crate) blocked_since: Option<Moment>,
@@ -81,7 +80,7 @@ pub(crate) struct Arrival {
     pub(crate) stream: Stream,
     pub(crate) rest: Vec<u8>,
     pub(crate) principal: Arc<Principal>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) version: Version,
     pub(crate) seat: Seat,
 }

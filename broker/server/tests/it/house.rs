@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) tls: Option<RawTls>,
     pub(crate) websocket: Option<RawWebSocket>,
     pub(crate) bind: String,
+    pub(crate) unix_mode: Option<String>,
     pub(crate) connections_max: Option<i64>,
     pub(crate) gate: Gate,
     pub(crate) journal: MemoryJournal,
@@ -58,6 +59,7 @@ impl Default for Plan {
             tls: None,
             websocket: None,
             bind: "127.0.0.1:0".into(),
+            unix_mode: None,
             connections_max: None,
             gate: Gate::default(),
             journal: MemoryJournal::start().unwrap(),
@@ -71,7 +73,7 @@ impl House {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.handle().addresses()[0].1
+        self.handle().addresses()[0].1.ip().unwrap()
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -136,6 +138,7 @@ impl Plan {
         let listener = RawListener {
             name: "test".into(),
             bind: self.bind,
+            unix_mode: self.unix_mode,
             connections_max: self.connections_max,
             tls: self.tls,
             websocket: self.websocket,

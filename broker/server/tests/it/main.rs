@@ -19,4 +19,5 @@ mod links;
 mod shards;
 mod shutdown;
 mod tls;
+mod unix;
 mod websocket;

@@ -1,10 +1,9 @@
 //! Devices: who comes and goes, what the device's own session listens to, and what that means for its twins.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
-use plugin_api::{ClientId, Departure, Principal, ReplaceKey, TopicFilter, Version};
+use plugin_api::{ClientId, Departure, Peer, Principal, ReplaceKey, TopicFilter, Version};
 use twin_model::{DeviceName, Input, Output, Reach, Timestamp, TwinId};
 
 use super::Worker;
@@ -18,7 +17,7 @@ impl Worker {
         &mut self,
         device: &DeviceName,
         client_id: ClientId,
-        peer: SocketAddr,
+        peer: Peer,
         version: Version,
         at: Timestamp,
     ) {

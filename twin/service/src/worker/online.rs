@@ -5,9 +5,8 @@
 //! apps do.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
-use plugin_api::{ClientId, TopicFilter, TopicName, Version};
+use plugin_api::{ClientId, Peer, TopicFilter, TopicName, Version};
 use twin_model::TwinId;
 
 use crate::topics::{self, Prefix, Tail};
@@ -31,12 +30,12 @@ pub(super) struct Client {
     connections: usize,
     filters: Vec<TopicFilter>,
     hears_deltas: bool,
-    pub(super) address: SocketAddr,
+    pub(super) address: Peer,
     pub(super) protocol: &'static str,
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, peer: SocketAddr, version: Version) -> Self {
+    pub(super) fn new(id: ClientId, peer: Peer, version: Version) -> Self {
         let protocol = match version {
             Version::V311 => "mqtt 3.1.1",
             Version::V5 => "mqtt 5.0",

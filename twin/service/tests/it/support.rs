@@ -171,7 +171,7 @@ impl World {
         self.link.take(LinkEvent::Connected {
             client_id: client_id(client),
             principal: device_principal(device),
-            peer: SocketAddr::from(([192, 0, 2, 7], 4711)),
+            peer: SocketAddr::from(([192, 0, 2, 7], 4711)).into(),
             version: Version::V5,
             at: UNIX_EPOCH + Duration::from_millis(self.clock.wall().millis()),
         });

@@ -3,9 +3,10 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use plugin_api::Peer;
 use tokio::{sync::oneshot, time::Instant};
 
 /// What of an IPv6 address names the network: whoever has one commonly has all addresses in it.
@@ -15,12 +16,21 @@ const IPV6_NETWORK: u128 = !0 << 64;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     last_number: u64,
-    networks: HashMap<IpAddr, BTreeMap<u64, Guest>>,
+    networks: HashMap<Network, BTreeMap<u64, Guest>>,
     /// Each network once, with its count and its oldest connection; the greatest gives way first.
     ranks: BTreeSet<Rank>,
 }
 
-type Rank = (usize, Reverse<u64>, IpAddr);
+type Rank = (usize, Reverse<u64>, Network);
+
+/// What counts as one when somebody has to give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Network {
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+    /// All processes of this machine.
+    Unix,
+}
 
 #[derive(Debug)]
 struct Guest {
@@ -32,7 +42,7 @@ struct Guest {
 /// The one that gives way first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct First {
-    pub(super) peer: IpAddr,
+    pub(super) network: Network,
     pub(super) number: u64,
     pub(super) since: Instant,
 }
@@ -43,15 +53,21 @@ impl Waiting {
         self.last_number
     }
 
-    pub(super) fn insert(&mut self, peer: IpAddr, number: u64, since: Instant, stay: oneshot::Sender<()>) {
-        self.change(peer, |guests| {
+    pub(super) fn insert(
+        &mut self,
+        network: Network,
+        number: u64,
+        since: Instant,
+        stay: oneshot::Sender<()>,
+    ) {
+        self.change(network, |guests| {
             guests.insert(number, Guest { since, _stay: stay });
         });
     }
 
     /// Takes a connection out, if it is in, and so tells it to leave.
-    pub(super) fn remove(&mut self, peer: IpAddr, number: u64) {
-        self.change(peer, |guests| {
+    pub(super) fn remove(&mut self, network: Network, number: u64) {
+        self.change(network, |guests| {
             guests.remove(&number);
         });
     }
@@ -61,14 +77,13 @@ impl Waiting {
         let (_, Reverse(number), network) = *self.ranks.last()?;
         let guest = self.networks.get(&network)?.get(&number)?;
         Some(First {
-            peer: network,
+            network,
             number,
             since: guest.since,
         })
     }
 
-    fn change(&mut self, peer: IpAddr, change: impl FnOnce(&mut BTreeMap<u64, Guest>)) {
-        let network = network(peer);
+    fn change(&mut self, network: Network, change: impl FnOnce(&mut BTreeMap<u64, Guest>)) {
         let guests = self.networks.entry(network).or_default();
         if let Some(before) = rank(network, guests) {
             self.ranks.remove(&before);
@@ -85,21 +100,31 @@ impl Waiting {
     }
 }
 
-fn rank(network: IpAddr, guests: &BTreeMap<u64, Guest>) -> Option<Rank> {
+fn rank(network: Network, guests: &BTreeMap<u64, Guest>) -> Option<Rank> {
     let (oldest, _) = guests.first_key_value()?;
     Some((guests.len(), Reverse(*oldest), network))
 }
 
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into(),
-        address @ IpAddr::V4(_) => address,
+impl Network {
+    pub(super) fn of(peer: Peer) -> Self {
+        match peer.ip().map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(address)) => Self::V4(address),
+            Some(IpAddr::V6(address)) => Self::V6(Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK)),
+            None => Self::Unix,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn network(peer: &str) -> Network {
+        match peer.parse::<IpAddr>() {
+            Ok(address) => Network::of(Peer::Ip((address, 1).into())),
+            Err(_) => Network::of(peer.parse().expect("an address or unix")),
+        }
+    }
 
     /// Connections from these addresses, in this order; answers the numbers in the order in which they give way.
     fn order(peers: &[&str]) -> Vec<u64> {
@@ -108,12 +133,12 @@ mod tests {
         for peer in peers {
             let (stay, gone) = oneshot::channel();
             let number = waiting.next_number();
-            waiting.insert(peer.parse().expect("an address"), number, Instant::now(), stay);
+            waiting.insert(network(peer), number, Instant::now(), stay);
             stays.push(gone);
         }
         let mut order = Vec::new();
         while let Some(first) = waiting.first_to_go() {
-            waiting.remove(first.peer, first.number);
+            waiting.remove(first.network, first.number);
             order.push(first.number);
         }
         assert!(
@@ -150,6 +175,11 @@ mod tests {
     }
 
     #[test]
+    fn all_of_a_unix_socket_count_as_one() {
+        assert_eq!(order(&["192.0.2.1", "unix", "192.0.2.2", "unix"]), [2, 1, 3, 4]);
+    }
+
+    #[test]
     fn an_ipv4_address_is_the_same_behind_an_ipv6_listener() {
         assert_eq!(order(&["192.0.2.1", "::ffff:192.0.2.2", "192.0.2.2"]), [2, 1, 3]);
     }
@@ -158,10 +188,10 @@ mod tests {
     fn removing_one_that_is_not_there_changes_nothing() {
         let mut waiting = Waiting::default();
         let (stay, mut gone) = oneshot::channel();
-        let peer: IpAddr = "192.0.2.1".parse().expect("an address");
+        let peer = network("192.0.2.1");
         waiting.insert(peer, 7, Instant::now(), stay);
         waiting.remove(peer, 8);
-        waiting.remove("192.0.2.2".parse().expect("an address"), 7);
+        waiting.remove(network("192.0.2.2"), 7);
         assert_eq!(waiting.first_to_go().map(|first| first.number), Some(7));
         assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     }
