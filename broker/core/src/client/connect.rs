@@ -29,6 +29,11 @@ impl Shard {
             out.duties.push(Output::Close { connection });
             return;
         };
+        let keep_alive_secs = self.keep_alive_of(connect);
+        let mut connack = self.connack(connect, assigned, keep_alive_secs);
+        if let Some(reason) = self.refusal_of_connect(connect, &connack) {
+            return refuse(connection, connect, reason, out);
+        }
         if let Some(old) = self.sessions.of_client(&client_id) {
             // What waits for one principal is not for another who knows its client id.
             let is_strange = self
@@ -45,12 +50,12 @@ impl Shard {
             connection,
             serial: self.last_serial,
         };
-        let keep_alive_secs = self.keep_alive_of(connect);
         self.put_client(connection, self.new_client(line, id, connect, keep_alive_secs));
         self.watch_for_silence(line);
         self.attach(id, line, connect, badge, out);
         let stored = self.record_session(id);
-        let packet = Packet::ConnAck(self.connack(connect, id, resumed.is_some(), assigned, keep_alive_secs));
+        connack.session_present = resumed.is_some();
+        let packet = Packet::ConnAck(connack);
         let mut bytes = Vec::new();
         if packet.encode(connect.version, &mut bytes).is_err() {
             return self.expel(connection, ReasonCode::UnspecifiedError, out);
@@ -68,6 +73,20 @@ impl Shard {
         } else {
             self.open(line, &bytes, resumed.is_some(), out);
         }
+    }
+
+    /// Why a CONNECT cannot be accepted though nothing is wrong with it [MQTT5-3.2.2-12], [MQTT5-3.2.2-13],
+    /// [MQTT5-3.1.2-24].
+    fn refusal_of_connect(&self, connect: &Connect, connack: &ConnAck) -> Option<ReasonCode> {
+        let settings = &self.settings;
+        let will = connect.will.as_ref();
+        if will.is_some_and(|will| will.qos > settings.qos_max) {
+            return Some(ReasonCode::QoSNotSupported);
+        }
+        if will.is_some_and(|will| will.retain) && !settings.retain_available {
+            return Some(ReasonCode::RetainNotSupported);
+        }
+        (!fits(connack, connect)).then_some(ReasonCode::PacketTooLarge)
     }
 
     /// The client id's session is wanted by a new connection: its old one goes, and the session too if a clean start is asked
@@ -126,12 +145,7 @@ impl Shard {
     /// Binds a session to its new connection.
     fn attach(&mut self, id: SessionId, line: Line, connect: &Connect, badge: Badge, out: &mut Outputs) {
         self.unset_deadlines(id);
-        let cap = u32::try_from(self.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
-        let expiry_secs = match connect.version {
-            Version::V5 => connect.session_expiry_secs.unwrap_or(0).min(cap),
-            Version::V311 if connect.clean_start => 0,
-            Version::V311 => cap,
-        };
+        let expiry_secs = self.session_expiry_of(connect);
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
@@ -182,6 +196,16 @@ impl Shard {
         kept
     }
 
+    /// How long the session outlives its connection, in seconds.
+    fn session_expiry_of(&self, connect: &Connect) -> u32 {
+        let cap = u32::try_from(self.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
+        match connect.version {
+            Version::V5 => connect.session_expiry_secs.unwrap_or(0).min(cap),
+            Version::V311 if connect.clean_start => 0,
+            Version::V311 => cap,
+        }
+    }
+
     fn keep_alive_of(&self, connect: &Connect) -> u16 {
         let max = self.settings.keep_alive_max_secs;
         let asked = connect.keep_alive_secs;
@@ -192,18 +216,11 @@ impl Shard {
         }
     }
 
-    fn connack(
-        &self,
-        connect: &Connect,
-        id: SessionId,
-        resumed: bool,
-        assigned: bool,
-        keep_alive_secs: u16,
-    ) -> ConnAck {
-        let granted = self.sessions.get(id).map_or(0, |session| session.expiry_secs);
+    /// The answer to a CONNECT that is accepted, for a session that begins.
+    fn connack(&self, connect: &Connect, assigned: bool, keep_alive_secs: u16) -> ConnAck {
+        let granted = self.session_expiry_of(connect);
         let settings = &self.settings;
         ConnAck {
-            session_present: resumed,
             session_expiry_secs: (granted != connect.session_expiry_secs.unwrap_or(0)).then_some(granted),
             receive_maximum: Some(settings.receive_maximum),
             maximum_qos: (settings.qos_max < QoS::ExactlyOnce).then_some(settings.qos_max),
@@ -262,6 +279,29 @@ impl Shard {
         }
         self.pump(id, out);
     }
+}
+
+/// Answers a CONNECT that is not accepted, if its version has a word for the reason, and closes.
+fn refuse(connection: ConnectionId, connect: &Connect, reason: ReasonCode, out: &mut Outputs) {
+    let connack = ConnAck {
+        reason,
+        ..ConnAck::default()
+    };
+    if connect.version == Version::V5 && fits(&connack, connect) {
+        let packet = Packet::ConnAck(connack);
+        let written = out.append(connection, |bytes| packet.encode(connect.version, bytes));
+        debug_assert!(written.is_ok(), "its length could be told");
+    }
+    out.duties.push(Output::Close { connection });
+}
+
+/// Whether a CONNACK is not larger than the client takes.
+fn fits(connack: &ConnAck, connect: &Connect) -> bool {
+    let Some(bytes_max) = connect.max_packet_size else {
+        return true;
+    };
+    let len = Packet::ConnAck(connack.clone()).encoded_len(connect.version);
+    len.is_ok_and(|len| len <= bytes_max.get() as usize)
 }
 
 /// The shard that gave out a session's number is in its low bits, so that no two give out the same.

@@ -1,7 +1,7 @@
 //! Subscribing and unsubscribing. A subscription is live on every shard, and kept, before its SUBACK leaves.
 
 use mqtt_wire::{
-    Packet, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, TopicFilter, UnsubAck, Unsubscribe,
+    Packet, PacketId, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, TopicFilter, UnsubAck, Unsubscribe,
 };
 
 use super::Asked;
@@ -26,6 +26,9 @@ impl Shard {
     ) {
         if subscribe.filters.len() > self.settings.filters_per_subscribe_max {
             return self.expel(connection, ReasonCode::QuotaExceeded, out);
+        }
+        if !self.takes_ack(connection, subscribe.packet_id, subscribe.filters.len()) {
+            return self.expel(connection, ReasonCode::PacketTooLarge, out);
         }
         let possible = |shard: &Self, filter: &TopicFilter| shard.refusal(filter).is_none();
         let questions: Vec<(usize, Question)> = subscribe
@@ -58,6 +61,19 @@ impl Shard {
             questions,
             out,
         );
+    }
+
+    /// Whether SUBACK, or UNSUBACK, which is as long, is not larger than the client takes [MQTT5-3.1.2-24].
+    fn takes_ack(&self, connection: ConnectionId, packet_id: PacketId, filters: usize) -> bool {
+        let Some(client) = self.client(connection) else {
+            return true;
+        };
+        if client.packet_bytes_max == u32::MAX {
+            return true;
+        }
+        let ack = Packet::SubAck(SubAck::new(packet_id, vec![ReasonCode::Success; filters]));
+        ack.encoded_len(client.version)
+            .is_ok_and(|len| len <= client.packet_bytes_max as usize)
     }
 
     /// Why a filter cannot be granted to anybody.
@@ -178,6 +194,9 @@ impl Shard {
         unsubscribe: &Unsubscribe,
         out: &mut Outputs,
     ) {
+        if !self.takes_ack(connection, unsubscribe.packet_id, unsubscribe.filters.len()) {
+            return self.expel(connection, ReasonCode::PacketTooLarge, out);
+        }
         let Some(client) = self.client(connection) else {
             return;
         };

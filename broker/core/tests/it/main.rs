@@ -13,6 +13,7 @@ mod flow_control;
 mod keepalive;
 mod links;
 mod order;
+mod properties;
 mod qos0;
 mod qos1;
 mod qos2;
