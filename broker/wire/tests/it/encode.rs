@@ -306,6 +306,8 @@ fn a_connect_that_a_server_would_refuse_is_not_written() {
     }
 }
 
+/// [MQTT5-3.2.2-8] [MQTT5-3.4.2-1] [MQTT5-3.6.2-1] [MQTT5-3.11.3-2] [MQTT5-3.14.2-1] [MQTT5-3.15.2-1]
+/// [MQTT-3.9.3-2]
 #[test]
 fn an_answer_that_a_client_would_refuse_is_not_written() {
     let shared = Subscription {

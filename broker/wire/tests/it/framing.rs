@@ -24,6 +24,7 @@ fn the_length_is_known_with_the_fixed_header() {
     }
 }
 
+/// [MQTT5-3.2.2-15]
 #[test]
 fn mqtt_3_2_2_15_a_packet_above_the_limit_is_refused_before_its_body_comes() {
     let header = hex::bytes("30 8008");

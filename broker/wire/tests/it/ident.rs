@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use mqtt_wire::{ClientId, ClientIdError, PacketId, QoS, Version};
 
+/// [MQTT311-2.3.1-1] [MQTT5-2.2.1-3]
 #[test]
 fn mqtt_2_3_1_1_a_packet_id_is_never_zero() {
     assert_eq!(PacketId::new(0), None);

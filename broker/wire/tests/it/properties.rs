@@ -47,6 +47,7 @@ fn no_properties_are_found_in_none() {
     );
 }
 
+/// [MQTT5-3.3.2-17] [MQTT5-3.3.2-18]
 #[test]
 fn mqtt_3_3_2_17_what_goes_on_keeps_its_order_and_loses_only_what_is_per_hop() {
     let block = hex::bytes(FULL);

@@ -6,6 +6,7 @@ fn filter(text: &str) -> TopicFilter {
     TopicFilter::parse(text).unwrap()
 }
 
+/// [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3] [MQTT311-4.7.1-1] [MQTT5-4.7.0-1]
 #[test]
 fn mqtt_4_7_3_names_are_1_to_65535_bytes_without_wildcards_and_nul() {
     let longest = "x".repeat(MAX_TOPIC_LEN);
@@ -51,6 +52,7 @@ fn a_flaw_is_found_wherever_it_stands() {
     }
 }
 
+/// [MQTT311-4.7.1-2] [MQTT311-4.7.1-3] [MQTT5-4.7.1-1] [MQTT5-4.7.1-2]
 #[test]
 fn mqtt_4_7_1_filters_have_their_wildcards_in_the_right_place() {
     let longest = "x".repeat(MAX_TOPIC_LEN);
@@ -81,6 +83,7 @@ fn mqtt_4_7_1_filters_have_their_wildcards_in_the_right_place() {
     }
 }
 
+/// [MQTT5-4.8.2-1] [MQTT5-4.8.2-2]
 #[test]
 fn mqtt_4_8_2_shares_have_a_name_and_a_filter() {
     for (text, group, inner) in [
@@ -141,6 +144,7 @@ fn levels_are_the_parts_between_slashes() {
     assert_eq!(levels("/a//b/"), ["", "a", "", "b", ""]);
 }
 
+/// [MQTT-3.3.2-3] [MQTT-4.7.3-4]
 #[test]
 fn filters_match_what_the_standard_says() {
     for (text, topic, expected) in [
@@ -180,6 +184,7 @@ fn filters_match_what_the_standard_says() {
     }
 }
 
+/// [MQTT-4.7.2-1]
 #[test]
 fn mqtt_4_7_2_1_a_leading_wildcard_hides_topics_that_begin_with_dollar() {
     for (text, topic, expected) in [

@@ -121,6 +121,7 @@ fn broken_acks_are_refused() {
     }
 }
 
+/// [MQTT5-3.4.2-1] [MQTT5-3.5.2-1] [MQTT5-3.6.2-1] [MQTT5-3.7.2-1]
 #[test]
 fn an_ack_carries_only_its_own_reason_codes() {
     const TAKEN: [u8; 9] = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];

@@ -39,6 +39,7 @@ fn each_field_of_an_auth_is_found() {
     assert_eq!(only(From::Server, V5, &bytes), Packet::Auth(auth));
 }
 
+/// [MQTT5-3.15.2-1]
 #[test]
 fn broken_auths_are_refused() {
     for from in [From::Client, From::Server] {

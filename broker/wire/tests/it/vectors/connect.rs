@@ -15,6 +15,7 @@ const ALL: &str = "10 s:MQTT 05 ee 003c p[ 11 00000009 21 000a 27 00010000 22 00
                    15 s:SCRAM 16 000200ff ] s:cid p[ 18 00000001 01 01 02 00000009 03 s:ct 08 s:r/t 09 s:cd \
                    26 s:k s:v ] s:will/t s:bye s:user s:pass";
 
+/// [MQTT5-3.1.2-19]
 #[test]
 fn well_formed_connects_are_read() {
     accepts(
@@ -72,6 +73,7 @@ fn well_formed_connects_are_read() {
     );
 }
 
+/// [MQTT5-3.1.3-1]
 #[test]
 fn each_field_of_a_connect_is_found() {
     let will_block = hex::bytes("01 01 02 00000009 03 s:ct 08 s:r/t 09 s:cd 26 s:k s:v");
@@ -103,6 +105,31 @@ fn each_field_of_a_connect_is_found() {
     };
     assert_eq!(
         only(From::Client, V5, &hex::packet(ALL)),
+        Packet::Connect(Box::new(connect))
+    );
+}
+
+/// [MQTT311-3.1.3-1]
+#[test]
+fn each_field_of_a_connect_of_311_is_found() {
+    let bytes = hex::packet("10 s:MQTT 04 ee 003c s:cid s:will/t s:bye s:user s:pass");
+    let connect = Connect {
+        clean_start: true,
+        keep_alive_secs: 60,
+        username: Some("user".to_owned()),
+        password: Some(b"pass".to_vec()),
+        will: Some(Will {
+            topic: "will/t".to_owned(),
+            payload: b"bye".to_vec(),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            delay_secs: 0,
+            properties: Vec::new(),
+        }),
+        ..Connect::new(V311, "cid")
+    };
+    assert_eq!(
+        only(From::Client, V311, &bytes),
         Packet::Connect(Box::new(connect))
     );
 }
@@ -151,6 +178,7 @@ fn the_version_of_a_refused_connect_is_known_as_soon_as_it_can_be() {
     }
 }
 
+/// [MQTT311-3.1.2-1] [MQTT5-3.1.2-1] [MQTT311-3.1.2-2] [MQTT5-3.1.2-2]
 #[test]
 fn mqtt_3_1_2_2_other_protocols_are_refused() {
     let code = UnsupportedProtocolVersion;
@@ -197,6 +225,10 @@ fn mqtt_3_1_2_2_other_protocols_are_refused() {
     }
 }
 
+/// [MQTT311-1.5.3-1] [MQTT311-1.5.3-2] [MQTT311-3.1.2-3] [MQTT311-3.1.2-9] [MQTT311-3.1.2-11]
+/// [MQTT311-3.1.2-13] [MQTT311-3.1.2-14] [MQTT311-3.1.2-15] [MQTT311-3.1.2-18] [MQTT311-3.1.2-19]
+/// [MQTT311-3.1.2-20] [MQTT311-3.1.2-21] [MQTT311-3.1.2-22] [MQTT311-3.1.3-3] [MQTT311-3.1.3-4]
+/// [MQTT311-3.1.3-7] [MQTT311-3.1.3-8] [MQTT311-3.1.3-10] [MQTT311-3.1.3-11] [MQTT311-3.1.4-1]
 #[test]
 fn broken_connects_are_refused_in_311() {
     refuses(
@@ -276,6 +308,12 @@ fn broken_connects_are_refused_in_311() {
                 "10 s:MQTT 04 06 003c s:c s: s:m",
             ),
             (
+                "MQTT-1.5.3-1",
+                MalformedPacket,
+                "ill-formed will topic",
+                "10 s:MQTT 04 06 003c s:c 0002 c328 s:m",
+            ),
+            (
                 "MQTT-1.5.3-2",
                 MalformedPacket,
                 "U+0000 in the will topic",
@@ -326,6 +364,12 @@ fn broken_connects_are_refused_in_311() {
             (
                 "MQTT-4.8.0-1",
                 MalformedPacket,
+                "a password without its flag",
+                "10 s:MQTT 04 82 003c s:c s:u s:p",
+            ),
+            (
+                "MQTT-4.8.0-1",
+                MalformedPacket,
                 "a will that is not there",
                 "10 s:MQTT 04 06 003c s:c",
             ),
@@ -345,6 +389,9 @@ fn broken_connects_are_refused_in_311() {
     );
 }
 
+/// [MQTT5-1.5.4-1] [MQTT5-1.5.4-2] [MQTT5-1.5.5-1] [MQTT5-3.1.2-3] [MQTT5-3.1.2-9] [MQTT5-3.1.2-11]
+/// [MQTT5-3.1.2-12] [MQTT5-3.1.2-13] [MQTT5-3.1.2-16] [MQTT5-3.1.2-17] [MQTT5-3.1.2-18] [MQTT5-3.1.2-19]
+/// [MQTT5-3.1.3-3] [MQTT5-3.1.3-4] [MQTT5-3.1.3-11] [MQTT5-3.1.3-12] [MQTT5-3.1.4-1]
 #[test]
 fn broken_connects_are_refused_in_5() {
     refuses(
@@ -506,6 +553,48 @@ fn broken_connects_are_refused_in_5() {
                 MalformedPacket,
                 "bytes at the end",
                 "10 s:MQTT 05 02 003c 00 s:c 00",
+            ),
+            (
+                "MQTT5 4.13.1",
+                MalformedPacket,
+                "a user name without its flag",
+                "10 s:MQTT 05 02 003c 00 s:c s:u",
+            ),
+            (
+                "MQTT5 4.13.1",
+                MalformedPacket,
+                "a password without its flag",
+                "10 s:MQTT 05 82 003c 00 s:c s:u s:p",
+            ),
+            (
+                "MQTT5 4.13.1",
+                MalformedPacket,
+                "a password that is not there",
+                "10 s:MQTT 05 42 003c 00 s:c",
+            ),
+            (
+                "MQTT5 4.13.1",
+                MalformedPacket,
+                "a will that is not there",
+                "10 s:MQTT 05 06 003c 00 s:c",
+            ),
+            (
+                "MQTT5 4.13.1",
+                MalformedPacket,
+                "no client id",
+                "10 s:MQTT 05 02 003c 00",
+            ),
+            (
+                "MQTT-1.5.4-1",
+                MalformedPacket,
+                "ill-formed will topic",
+                "10 s:MQTT 05 06 003c 00 s:c 00 0002 c328 s:m",
+            ),
+            (
+                "MQTT-1.5.4-1",
+                MalformedPacket,
+                "a surrogate in the user name",
+                "10 s:MQTT 05 82 003c 00 s:c 0003 eda080",
             ),
         ],
     );

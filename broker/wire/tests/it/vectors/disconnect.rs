@@ -45,6 +45,7 @@ fn each_field_of_a_disconnect_is_found() {
     assert_eq!(only(From::Client, V5, &bytes), Packet::Disconnect(disconnect));
 }
 
+/// [MQTT5-3.14.2-1] [MQTT5-3.14.2-2]
 #[test]
 fn broken_disconnects_are_refused() {
     refuses(

@@ -5,6 +5,7 @@ use mqtt_wire::Version::{V5, V311};
 
 use super::{From, refuses};
 
+/// [MQTT311-2.2.2-2] [MQTT311-3.6.1-1] [MQTT311-3.8.1-1] [MQTT311-3.10.1-1] [MQTT311-3.14.1-1]
 #[test]
 fn mqtt_2_2_2_2_wrong_fixed_headers_are_refused_in_311() {
     refuses(
@@ -70,6 +71,8 @@ fn mqtt_2_2_2_2_wrong_fixed_headers_are_refused_in_311() {
     );
 }
 
+/// [MQTT5-2.1.3-1] [MQTT5-3.6.1-1] [MQTT5-3.8.1-1] [MQTT5-3.10.1-1] [MQTT5-3.14.1-1] [MQTT5-3.15.1-1]
+/// [MQTT5-1.5.5-1]
 #[test]
 fn mqtt_2_1_3_1_wrong_fixed_headers_are_refused_in_5() {
     refuses(

@@ -100,6 +100,8 @@ fn a_publish_borrows_from_its_buffer() {
     assert!(bytes.as_ptr_range().contains(&publish.payload.as_ptr()));
 }
 
+/// [MQTT311-1.5.3-1] [MQTT311-1.5.3-2] [MQTT311-2.3.1-1] [MQTT311-3.3.1-2] [MQTT311-3.3.1-4] [MQTT311-3.3.2-1]
+/// [MQTT311-3.3.2-2] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] [MQTT311-4.7.3-2]
 #[test]
 fn broken_publishes_are_refused_in_311() {
     for from in [From::Client, From::Server] {
@@ -169,6 +171,9 @@ fn broken_publishes_are_refused_in_311() {
     }
 }
 
+/// [MQTT5-1.5.4-1] [MQTT5-1.5.4-2] [MQTT5-1.5.5-1] [MQTT5-1.5.7-1] [MQTT5-2.2.1-3] [MQTT5-3.3.1-2]
+/// [MQTT5-3.3.1-4] [MQTT5-3.3.2-1] [MQTT5-3.3.2-2] [MQTT5-3.3.2-8] [MQTT5-3.3.2-13] [MQTT5-3.3.2-14]
+/// [MQTT5-3.3.2-19] [MQTT5-4.7.0-1] [MQTT5-4.7.3-1] [MQTT5-4.7.3-2]
 #[test]
 fn broken_publishes_are_refused_in_5() {
     for from in [From::Client, From::Server] {
@@ -214,6 +219,18 @@ fn broken_publishes_are_refused_in_5() {
                     MalformedPacket,
                     "a topic of ill-formed UTF-8",
                     "30 0001 ff 00 78",
+                ),
+                (
+                    "MQTT5 4.13.1",
+                    MalformedPacket,
+                    "a topic beyond the packet",
+                    "30 0005 61",
+                ),
+                (
+                    "MQTT-1.5.4-1",
+                    MalformedPacket,
+                    "a topic with a surrogate",
+                    "30 0003 eda080 00 78",
                 ),
                 ("MQTT5 4.13.1", MalformedPacket, "no block", "30 s:a"),
                 (
@@ -309,8 +326,26 @@ fn broken_publishes_are_refused_in_5() {
                 (
                     "MQTT-1.5.4-1",
                     MalformedPacket,
+                    "ill-formed response topic",
+                    "30 s:a p[ 08 0001 ff ] 78",
+                ),
+                (
+                    "MQTT-1.5.4-1",
+                    MalformedPacket,
                     "ill-formed user property",
                     "30 s:a p[ 26 s:k 0001 80 ] 78",
+                ),
+                (
+                    "MQTT-1.5.4-1",
+                    MalformedPacket,
+                    "ill-formed name of a user property",
+                    "30 s:a p[ 26 0001 80 s:v ] 78",
+                ),
+                (
+                    "MQTT-1.5.4-2",
+                    MalformedPacket,
+                    "U+0000 in the value of a user property",
+                    "30 s:a p[ 26 s:k 0002 7600 ] 78",
                 ),
                 (
                     "MQTT-1.5.4-1",
@@ -359,6 +394,7 @@ fn broken_publishes_are_refused_in_5() {
     }
 }
 
+/// [MQTT5-3.3.4-6]
 #[test]
 fn mqtt_3_3_4_6_a_client_sends_no_subscription_identifier() {
     refuses(

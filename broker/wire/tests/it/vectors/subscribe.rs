@@ -85,6 +85,8 @@ fn each_field_of_a_suback_is_found() {
     assert_eq!(only(From::Server, V5, &bytes), Packet::SubAck(suback));
 }
 
+/// [MQTT311-1.5.3-1] [MQTT311-1.5.3-2] [MQTT311-2.3.1-1] [MQTT311-3.8.3-1] [MQTT311-3.8.3-3] [MQTT311-3.8.3-4]
+/// [MQTT311-4.7.1-2] [MQTT311-4.7.1-3] [MQTT311-4.7.3-1]
 #[test]
 fn broken_subscribes_are_refused_in_311() {
     refuses(
@@ -137,6 +139,8 @@ fn broken_subscribes_are_refused_in_311() {
     );
 }
 
+/// [MQTT5-1.5.4-1] [MQTT5-1.5.4-2] [MQTT5-2.2.1-3] [MQTT5-3.8.3-1] [MQTT5-3.8.3-2] [MQTT5-3.8.3-4]
+/// [MQTT5-3.8.3-5] [MQTT5-4.7.1-1] [MQTT5-4.7.1-2] [MQTT5-4.7.3-1] [MQTT5-4.8.2-1] [MQTT5-4.8.2-2]
 #[test]
 fn broken_subscribes_are_refused_in_5() {
     refuses(

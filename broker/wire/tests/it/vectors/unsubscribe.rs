@@ -65,6 +65,7 @@ fn each_field_of_an_unsubscribe_and_its_answer_is_found() {
     assert_eq!(only(From::Server, V5, &bytes), Packet::UnsubAck(unsuback));
 }
 
+/// [MQTT311-2.3.1-1] [MQTT5-2.2.1-3] [MQTT-3.10.3-1] [MQTT-3.10.3-2]
 #[test]
 fn broken_unsubscribes_are_refused() {
     refuses(
@@ -100,6 +101,12 @@ fn broken_unsubscribes_are_refused() {
         &[
             ("MQTT-3.10.3-2", ProtocolError, "no filter", "a2 0001 00"),
             ("MQTT5 2.2.1", ProtocolError, "packet id 0", "a2 0000 00 s:a"),
+            (
+                "MQTT-1.5.4-1",
+                MalformedPacket,
+                "ill-formed UTF-8",
+                "a2 0001 00 0002 c328",
+            ),
             (
                 "MQTT-4.7.3-1",
                 MalformedPacket,
