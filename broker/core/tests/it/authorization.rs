@@ -44,7 +44,7 @@ fn denied_publish_is_told_to_a_new_client() {
     });
 }
 
-/// [MQTT-3.3.5-2] A 3.1.1 publisher that may not is acknowledged as always, and reaches nobody.
+/// [MQTT311-3.3.5-2] A 3.1.1 publisher that may not is acknowledged as always, and reaches nobody.
 #[test]
 fn denied_publish_is_acknowledged_to_an_old_client() {
     everywhere(|world| {

@@ -14,7 +14,7 @@ fn session_present(world: &World, client: ClientRef) -> bool {
     present
 }
 
-/// [MQTT-3.2.0-1] CONNACK is the first packet a client hears.
+/// [MQTT311-3.2.0-1] [MQTT5-3.2.0-1] CONNACK is the first packet a client hears.
 #[test]
 fn connack_comes_first() {
     everywhere(|world| {
@@ -28,7 +28,8 @@ fn connack_comes_first() {
     });
 }
 
-/// [MQTT-3.2.2-2] A new session is not present.
+/// [MQTT311-3.2.2-3] [MQTT5-3.1.2-6] [MQTT5-3.2.2-3]
+/// A new session is not present.
 #[test]
 fn first_session_is_not_present() {
     everywhere(|world| {
@@ -39,7 +40,8 @@ fn first_session_is_not_present() {
     });
 }
 
-/// [MQTT-3.2.2-3] A session that outlived its connection is present.
+/// [MQTT311-3.1.2-4] [MQTT311-3.2.2-2] [MQTT5-3.1.2-5] [MQTT5-3.1.2-23] [MQTT5-3.2.2-3]
+/// A session that outlived its connection is present.
 #[test]
 fn persistent_session_is_present_when_its_client_returns() {
     everywhere(|world| {
@@ -52,7 +54,8 @@ fn persistent_session_is_present_when_its_client_returns() {
     });
 }
 
-/// [MQTT-3.1.2-6] A clean session ends with its connection.
+/// [MQTT311-3.1.2-6] [MQTT311-3.1.4-3] [MQTT311-3.2.2-3] [MQTT5-3.1.2-6] [MQTT5-3.1.2-23]
+/// A clean session ends with its connection.
 #[test]
 fn clean_session_is_gone_when_its_client_returns() {
     everywhere(|world| {
@@ -72,7 +75,8 @@ fn clean_session_is_gone_when_its_client_returns() {
     });
 }
 
-/// [MQTT-3.1.2-4] A clean start ends the session before it begins a new one.
+/// [MQTT311-3.1.2-6] [MQTT311-3.1.4-3] [MQTT311-3.2.2-1] [MQTT5-3.1.2-4] [MQTT5-3.1.4-4] [MQTT5-3.2.2-2]
+/// A clean start ends the session before it begins a new one.
 #[test]
 fn clean_start_ends_the_old_session() {
     everywhere(|world| {
@@ -97,18 +101,23 @@ fn clean_start_ends_the_old_session() {
     });
 }
 
-/// [MQTT-3.1.3-1] What a session holds belongs to its client id alone.
+/// [MQTT-3.1.3-2] What a session holds belongs to its client id alone.
 #[test]
 fn sessions_of_different_clients_are_apart() {
     everywhere(|world| {
-        let one = world.connect(persistent(Version::V5, "one"));
-        let two = world.connect(persistent(Version::V5, "two"));
-        world.subscribe(one, "a", QoS::AtLeastOnce);
-        world.subscribe(two, "b", QoS::AtLeastOnce);
-        world.publish(one, "b", "for two", QoS::AtLeastOnce);
-        world.publish(two, "a", "for one", QoS::AtLeastOnce);
-        assert_eq!(world.client(one).payloads(), ["for one"]);
-        assert_eq!(world.client(two).payloads(), ["for two"]);
+        for version in VERSIONS {
+            let one = world.connect(persistent(version, "one"));
+            let two = world.connect(persistent(version, "two"));
+            world.subscribe(one, "a", QoS::AtLeastOnce);
+            world.subscribe(two, "b", QoS::AtLeastOnce);
+            world.publish(one, "b", "for two", QoS::AtLeastOnce);
+            world.publish(two, "a", "for one", QoS::AtLeastOnce);
+            assert_eq!(world.client(one).payloads(), ["for one"]);
+            assert_eq!(world.client(two).payloads(), ["for two"]);
+            for name in ["one", "two"] {
+                world.connect(clean(version, name));
+            }
+        }
     });
 }
 
@@ -131,7 +140,7 @@ fn disconnect_with_no_expiry_ends_the_session() {
     });
 }
 
-/// [MQTT-3.1.2-11] It may not turn one that ends with its connection into one that stays.
+/// It may not turn one that ends with its connection into one that stays.
 #[test]
 fn disconnect_may_not_make_a_session_stay() {
     everywhere(|world| {
@@ -232,21 +241,24 @@ fn clients_are_sent_to_another_server() {
     });
 }
 
-/// [MQTT-3.1.0-2] A second CONNECT is an error.
+/// [MQTT-3.1.0-2] [MQTT5-3.2.0-2] A second CONNECT is an error.
 #[test]
 fn second_connect_closes() {
     everywhere(|world| {
-        let client = world.connect(clean(Version::V5, "lamp"));
-        world.send(client, &Packet::Connect(Box::new(clean(Version::V5, "lamp"))));
-        assert_eq!(
-            world.client(client).disconnected(),
-            Some(ReasonCode::ProtocolError)
-        );
-        assert!(!world.client(client).is_connected());
+        for version in VERSIONS {
+            let client = world.connect(clean(version, "lamp"));
+            world.send(client, &Packet::Connect(Box::new(clean(version, "lamp"))));
+            let told = (version == Version::V5).then_some(ReasonCode::ProtocolError);
+            assert_eq!(world.client(client).disconnected(), told);
+            assert!(!world.client(client).is_connected());
+            let connacks = world.client(client).packets();
+            let connacks = connacks.filter(|packet| matches!(packet, Packet::ConnAck(_)));
+            assert_eq!(connacks.count(), 1);
+        }
     });
 }
 
-/// [MQTT-4.8.0-1] Bytes that are no packet end the connection, and nobody else's.
+/// [MQTT5-4.13.1-1] [MQTT5-4.13.2-1] Bytes that are no packet end the connection, and nobody else's.
 #[test]
 fn malformed_bytes_close_only_their_own_connection() {
     everywhere(|world| {

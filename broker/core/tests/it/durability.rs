@@ -88,7 +88,7 @@ fn acknowledgements_wait() {
     });
 }
 
-/// [MQTT-4.3.3-12] PUBCOMP waits for the end of the receipt: after it the id may stand for another message.
+/// [MQTT5-4.3.3-12] PUBCOMP waits for the end of the receipt: after it the id may stand for another message.
 #[test]
 fn pubcomp_waits() {
     everywhere(|world| {
@@ -160,8 +160,9 @@ fn outgoing_steps_wait() {
     });
 }
 
-/// A full store refuses new messages with 0x97, closes those who cannot be told, delivers nothing of them, and serves on;
-/// once there is room everything goes on.
+/// [MQTT311-4.8.0-2]
+/// A full store refuses new messages with 0x97, closes those who cannot be told, delivers nothing of them, and
+/// serves on; once there is room everything goes on.
 #[test]
 fn full_store_refuses_and_recovers() {
     everywhere(|world| {

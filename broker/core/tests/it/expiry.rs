@@ -27,6 +27,7 @@ fn is_present(world: &mut World, connect: Connect) -> bool {
     world.client(client).connack().unwrap().1
 }
 
+/// [MQTT5-3.1.2-23] [MQTT5-4.1.0-2]
 /// A session ends when its time is over, not earlier and not later, and leaves nothing on disk.
 #[test]
 fn session_ends_at_its_granted_expiry() {
@@ -207,7 +208,7 @@ fn remaining(world: &World, client: ClientRef) -> Vec<Option<u32>> {
         .collect()
 }
 
-/// [MQTT-3.3.2-5] [MQTT-3.3.2-6] A message that waited is sent with the time it has left, or not at all.
+/// [MQTT5-3.3.2-5] [MQTT5-3.3.2-6] A message that waited is sent with the time it has left, or not at all.
 #[test]
 fn waiting_message_is_sent_with_the_time_left() {
     everywhere(|world| {
@@ -307,7 +308,7 @@ fn clock_ahead_leaves_messages_the_grace() {
     });
 }
 
-/// A retained message is not shown after its time, and with the time it has left before.
+/// [MQTT5-3.3.2-6] A retained message is not shown after its time, and with the time it has left before.
 #[test]
 fn retained_message_expires() {
     everywhere(|world| {
@@ -355,7 +356,7 @@ fn expired_retained_messages_make_room() {
     });
 }
 
-/// Expiry does not end an exchange at QoS 2 that the client has answered.
+/// [MQTT5-4.3.3-7] Expiry does not end an exchange at QoS 2 that the client has answered.
 #[test]
 fn expiry_does_not_end_an_answered_exchange() {
     everywhere(|world| {
@@ -402,5 +403,52 @@ fn returning_clients_leave_no_deadlines_behind() {
             world.drop_connection(client);
         }
         assert_eq!(world.deadlines(), 1);
+    });
+}
+
+/// [MQTT5-4.3.3-13] A publisher finishes its exchange at QoS 2 though its message has expired meanwhile, and the message
+/// is not shown to whoever returns later.
+#[test]
+fn exchange_is_finished_though_its_message_expired() {
+    everywhere(|world| {
+        let away = world.connect(persistent(Version::V5, "away"));
+        world.subscribe(away, "room", QoS::ExactlyOnce);
+        world.drop_connection(away);
+        let publisher = world.connect(persistent(Version::V5, "publisher"));
+        world.client_mut(publisher).acknowledges = false;
+        let mut block = Vec::new();
+        put_property(&mut block, &Property::MessageExpiryInterval(1)).unwrap();
+        let publish = Publish {
+            properties: Properties::parse_publish(&block).unwrap(),
+            ..message("room", "on", QoS::ExactlyOnce)
+        };
+        let id = world.message(publisher, publish);
+        world.pass(seconds(3));
+        let release = mqtt_wire::Ack::new(mqtt_wire::PacketId::new(id).unwrap());
+        world.send(publisher, &mqtt_wire::Packet::PubRel(release));
+        let acks: Vec<_> = world.client(publisher).acks().collect();
+        let yes = ReasonCode::Success;
+        assert_eq!(acks, [("PUBREC", id, yes), ("PUBCOMP", id, yes)]);
+        let away = world.connect(persistent(Version::V5, "away"));
+        assert_eq!(world.client(away).payloads(), [""; 0]);
+    });
+}
+
+/// [MQTT311-4.1.0-2] [MQTT5-4.1.0-1] No session ends while its client is connected, however short it was to live without.
+#[test]
+fn session_lasts_as_long_as_its_connection() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for connect in [
+            clean(Version::V311, "client"),
+            clean(Version::V5, "client"),
+            lasting(1),
+        ] {
+            let client = world.connect(connect);
+            world.subscribe(client, "room", QoS::AtLeastOnce);
+            world.pass(seconds(30 * 24 * 3600));
+            world.publish(publisher, "room", "on", QoS::AtLeastOnce);
+            assert_eq!(world.client(client).payloads(), ["on"]);
+        }
     });
 }

@@ -20,7 +20,8 @@ fn unacknowledged(world: &World, client: ClientRef) -> Vec<PacketId> {
         .collect()
 }
 
-/// [MQTT-3.3.4-9] A client never has more messages under way than it asked for; each acknowledgement lets one more go.
+/// [MQTT5-3.3.4-9] [MQTT5-4.9.0-1] [MQTT5-4.9.0-2]
+/// A client never has more messages under way than it asked for; each acknowledgement lets one more go.
 #[test]
 fn receive_maximum_of_the_client_is_kept() {
     everywhere(|world| {
@@ -93,7 +94,7 @@ fn smaller_limit_holds_on_return() {
     });
 }
 
-/// [MQTT-3.3.4-8] A v5 client that sends more than it may is disconnected with 0x93.
+/// [MQTT5-3.3.4-7] A v5 client that sends more than it may is disconnected with 0x93.
 #[test]
 fn excess_of_a_new_client_is_an_error() {
     let settings = Settings {
@@ -174,7 +175,8 @@ fn old_client_may_release_late() {
     });
 }
 
-/// [MQTT-3.1.2-24] A message larger than its receiver takes is not sent to it, and counts as delivered.
+/// [MQTT5-3.1.2-24] [MQTT5-3.1.2-25]
+/// A message larger than its receiver takes is not sent to it, and counts as delivered.
 #[test]
 fn oversized_message_is_left_out() {
     everywhere(|world| {
@@ -241,7 +243,8 @@ fn topics(world: &World, client: ClientRef) -> Vec<String> {
         .collect()
 }
 
-/// [MQTT-3.3.2-8] An alias stands for its topic until it is set anew; receivers see the topic and no alias.
+/// [MQTT5-3.1.2-27] [MQTT5-3.3.2-12]
+/// An alias stands for its topic until it is set anew; receivers see the topic and no alias.
 #[test]
 fn alias_stands_for_its_topic() {
     everywhere(|world| {
@@ -264,7 +267,8 @@ fn alias_stands_for_its_topic() {
     });
 }
 
-/// [MQTT-3.3.2-9] An alias beyond the maximum is 0x94, one that was never set is a protocol error.
+/// [MQTT5-3.2.2-17] [MQTT5-3.3.2-9]
+/// An alias beyond the maximum is 0x94, one that was never set is a protocol error.
 #[test]
 fn wrong_aliases_are_refused() {
     everywhere(|world| {
@@ -283,7 +287,7 @@ fn wrong_aliases_are_refused() {
     });
 }
 
-/// [MQTT-3.3.2-7] Aliases end with their connection.
+/// [MQTT5-3.3.2-7] Aliases end with their connection.
 #[test]
 fn aliases_end_with_their_connection() {
     everywhere(|world| {
@@ -298,6 +302,7 @@ fn aliases_end_with_their_connection() {
     });
 }
 
+/// [MQTT5-3.2.2-10] [MQTT5-3.2.2-11] [MQTT5-3.2.2-14]
 /// A level above what the broker takes, and RETAIN where it keeps none, are refused with their reason.
 #[test]
 fn what_the_broker_does_not_offer_is_refused() {
@@ -343,5 +348,30 @@ fn slow_reader_finds_its_queue_later() {
             assert_eq!(world.count(|counters| counters.queued_messages), 0);
             world.connect(clean(Version::V5, "client"));
         }
+    });
+}
+
+/// A message at QoS 0 stays behind those that wait for the quota, so that the order is kept.
+#[test]
+fn qos_0_stays_behind_what_waits_for_the_quota() {
+    everywhere(|world| {
+        let client = world.connect(Connect {
+            receive_maximum: NonZeroU16::new(1),
+            ..clean(Version::V5, "client")
+        });
+        world.subscribe(client, "room", QoS::AtLeastOnce);
+        world.client_mut(client).acknowledges = false;
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for (payload, qos) in [
+            ("1", QoS::AtLeastOnce),
+            ("2", QoS::AtLeastOnce),
+            ("3", QoS::AtMostOnce),
+        ] {
+            world.publish(publisher, "room", payload, qos);
+        }
+        assert_eq!(world.client(client).payloads(), ["1"]);
+        let id = unacknowledged(world, client)[0];
+        world.send(client, &Packet::PubAck(Ack::new(id)));
+        assert_eq!(world.client(client).payloads(), ["1", "2", "3"]);
     });
 }

@@ -14,7 +14,8 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// [MQTT-3.1.2-24] A client that is silent for one and a half times its keep alive is closed, and not before.
+/// [MQTT311-3.1.2-24] [MQTT5-3.1.2-22] [MQTT5-3.2.2-22]
+/// A client that is silent for one and a half times its keep alive is closed, and not before.
 #[test]
 fn silent_client_is_closed() {
     everywhere(|world| {
@@ -33,7 +34,7 @@ fn silent_client_is_closed() {
     });
 }
 
-/// [MQTT-3.1.2-23] Any packet counts.
+/// [MQTT5-3.1.2-22] [MQTT5-3.12.4-1] Any packet counts.
 #[test]
 fn any_packet_counts() {
     everywhere(|world| {
@@ -61,7 +62,7 @@ fn any_packet_counts() {
     });
 }
 
-/// A keep alive of zero means that silence is no matter.
+/// [MQTT5-3.1.2-22] A keep alive of zero means that silence is no matter.
 #[test]
 fn zero_means_for_ever() {
     everywhere(|world| {
@@ -71,7 +72,7 @@ fn zero_means_for_ever() {
     });
 }
 
-/// [MQTT-3.2.2-21] The broker may set a shorter keep alive, and holds v5 clients to it.
+/// [MQTT5-3.2.2-22] The broker may set a shorter keep alive, and holds v5 clients to it.
 #[test]
 fn broker_may_shorten_it() {
     let settings = Settings {

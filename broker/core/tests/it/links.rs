@@ -242,7 +242,7 @@ fn silence_is_a_refusal() {
     });
 }
 
-/// [MQTT-3.4.2-1] Whatever reason a link gives, the acknowledgement says one that it may.
+/// [MQTT5-3.4.2-1] [MQTT5-3.5.2-1] Whatever reason a link gives, the acknowledgement says one that it may.
 #[test]
 fn every_reason_of_a_link_reaches_the_publisher() {
     everywhere(|world| {

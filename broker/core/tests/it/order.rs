@@ -1,13 +1,14 @@
 //! What arrives in which order.
 
 use broker_core::testing::{clean, persistent};
-use mqtt_wire::{QoS, Version};
+use mqtt_wire::{Ack, Packet, QoS, Version};
 
-use crate::everywhere;
+use crate::{VERSIONS, everywhere};
 
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
-/// [MQTT-4.6.0-5] Messages of one publisher on one topic arrive in order, whatever their levels and whoever receives.
+/// [MQTT311-4.6.0-5] [MQTT311-4.6.0-6] [MQTT5-4.6.0-5] [MQTT5-4.6.0-6]
+/// Messages of one publisher on one topic arrive in order, whatever their levels and whoever receives.
 #[test]
 fn one_publishers_messages_arrive_in_order() {
     everywhere(|world| {
@@ -62,7 +63,7 @@ fn qos_0_stays_behind_a_held_message() {
     });
 }
 
-/// [MQTT-4.6.0-2] Acknowledgements leave in the order of what they answer, though a later one was ready earlier.
+/// Acknowledgements leave in the order of what they answer, though a later one was ready earlier.
 #[test]
 fn acknowledgements_leave_in_order() {
     everywhere(|world| {
@@ -117,5 +118,56 @@ fn refused_message_does_not_block_the_next() {
         world.settle();
         assert_eq!(world.client(kept).payloads(), ["behind"]);
         assert_eq!(world.client(clean_one).payloads(), ["behind"]);
+    });
+}
+
+/// [MQTT311-4.6.0-1] [MQTT311-4.6.0-4]
+/// What is sent again comes in the order of the first sending, and PUBRELs follow the order of the PUBRECs.
+#[test]
+fn what_is_sent_again_keeps_its_order() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let receiver = world.connect(persistent(version, "receiver"));
+            world.subscribe(receiver, "room", QoS::ExactlyOnce);
+            world.client_mut(receiver).acknowledges = false;
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            for at in 0..12 {
+                world.publish(publisher, "room", &at.to_string(), LEVELS[1 + at % 2]);
+            }
+            let expected: Vec<String> = (0..12).map(|at| at.to_string()).collect();
+            assert_eq!(world.client(receiver).payloads(), expected);
+            world.drop_connection(receiver);
+            let receiver = world.begin_connect(persistent(version, "receiver"));
+            world.client_mut(receiver).acknowledges = false;
+            world.settle();
+            assert_eq!(world.client(receiver).payloads(), expected);
+            let exact: Vec<_> = world
+                .client(receiver)
+                .messages()
+                .filter(|message| message.qos == QoS::ExactlyOnce)
+                .filter_map(|message| message.id)
+                .collect();
+            // The later half first: what counts is the order of the PUBRECs.
+            let order: Vec<_> = exact
+                .iter()
+                .skip(3)
+                .chain(exact.iter().take(3))
+                .copied()
+                .collect();
+            for id in &order {
+                world.begin_send(receiver, &Packet::PubRec(Ack::new(*id)));
+            }
+            world.settle();
+            let released: Vec<_> = world
+                .client(receiver)
+                .packets()
+                .filter_map(|packet| match packet {
+                    Packet::PubRel(ack) => Some(ack.packet_id),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(released, order);
+            world.connect(clean(version, "receiver"));
+        }
     });
 }

@@ -345,3 +345,24 @@ fn connack_says_what_is_not_offered() {
         }
     });
 }
+
+/// Whether a payload is the text that its properties say it is, the broker does not look.
+#[test]
+fn payload_is_not_looked_at() {
+    everywhere(|world| {
+        let listener = world.connect(clean(Version::V5, "listener"));
+        world.subscribe(listener, "room", QoS::AtLeastOnce);
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        let mut block = Vec::new();
+        put_property(&mut block, &Property::PayloadFormatIndicator(true)).unwrap();
+        let properties = Properties::parse_publish(&block).unwrap();
+        let publish = Publish {
+            properties,
+            payload: &[0xff, 0x00],
+            ..message("room", "", QoS::AtLeastOnce)
+        };
+        world.message(publisher, publish);
+        let got = world.client(listener).messages().next().unwrap();
+        assert_eq!(got.payload, [0xff, 0x00]);
+    });
+}

@@ -8,7 +8,8 @@ use mqtt_wire::{QoS, Version};
 
 use crate::{VERSIONS, everywhere, everywhere_with};
 
-/// [MQTT-4.3.1-1] A message reaches every subscriber, on whatever shard, once and without an id.
+/// [MQTT-4.3.1-1] [MQTT-4.5.0-1] [MQTT311-2.3.1-5] [MQTT5-2.2.1-2]
+/// A message reaches every subscriber, on whatever shard, once and without an id.
 #[test]
 fn message_reaches_every_subscriber_once() {
     everywhere(|world| {
@@ -31,7 +32,7 @@ fn message_reaches_every_subscriber_once() {
     });
 }
 
-/// [MQTT-3.1.2-5] Messages at QoS 0 are not kept for a client that is away.
+/// Messages at QoS 0 are not kept for a client that is away.
 #[test]
 fn message_is_not_kept_for_the_absent() {
     everywhere(|world| {
@@ -45,7 +46,7 @@ fn message_is_not_kept_for_the_absent() {
     });
 }
 
-/// [MQTT-3.8.4-6] A subscription at QoS 0 gets everything at QoS 0.
+/// [MQTT5-3.8.4-8] A subscription at QoS 0 gets everything at QoS 0.
 #[test]
 fn subscription_at_zero_lowers_everything() {
     everywhere(|world| {

@@ -4,11 +4,12 @@ use broker_core::{
     Shelf,
     testing::{clean, persistent},
 };
-use mqtt_wire::{QoS, ReasonCode, Version};
+use mqtt_wire::{Ack, Packet, QoS, ReasonCode, Version};
 
 use crate::{VERSIONS, everywhere};
 
-/// [MQTT-4.3.2-2] A message is acknowledged with its id, and delivered with one of the broker's own.
+/// [MQTT-3.3.4-1] [MQTT311-4.3.2-2] [MQTT5-4.3.2-2] [MQTT5-4.3.2-4]
+/// A message is acknowledged with its id, and delivered with one of the broker's own.
 #[test]
 fn message_is_acknowledged_and_delivered() {
     everywhere(|world| {
@@ -38,7 +39,8 @@ fn publisher_learns_that_nobody_listens() {
     });
 }
 
-/// [MQTT-4.4.0-1] What was not acknowledged is sent again on the next connection, with the same id and DUP.
+/// [MQTT-3.3.1-1] [MQTT311-4.3.2-1] [MQTT311-4.4.0-1] [MQTT5-4.3.2-3] [MQTT5-4.4.0-1]
+/// What was not acknowledged is sent again on the next connection, with the same id and DUP.
 #[test]
 fn unacknowledged_message_is_sent_again() {
     everywhere(|world| {
@@ -63,17 +65,19 @@ fn unacknowledged_message_is_sent_again() {
     });
 }
 
-/// [MQTT-3.1.2-5] Messages wait for a client that is away, and come in order.
+/// [MQTT-4.5.0-1] [MQTT311-3.1.2-5] [MQTT311-4.1.0-1] [MQTT5-3.1.2-5]
+/// Messages wait for a client that is away, and come in order.
 #[test]
 fn messages_wait_for_the_absent() {
     everywhere(|world| {
         for version in VERSIONS {
             let listener = world.connect(persistent(version, "listener"));
-            world.subscribe(listener, "room/+", QoS::AtLeastOnce);
+            world.subscribe(listener, "room/+", QoS::ExactlyOnce);
             world.drop_connection(listener);
             let publisher = world.connect(clean(version, "publisher"));
-            for payload in ["one", "two", "three"] {
-                world.publish(publisher, "room/1", payload, QoS::AtLeastOnce);
+            let levels = [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::AtLeastOnce];
+            for (payload, qos) in ["one", "two", "three"].into_iter().zip(levels) {
+                world.publish(publisher, "room/1", payload, qos);
             }
             let listener = world.connect(persistent(version, "listener"));
             assert_eq!(world.client(listener).payloads(), ["one", "two", "three"]);
@@ -108,7 +112,7 @@ fn stray_puback_is_ignored() {
     everywhere(|world| {
         let client = world.connect(clean(Version::V5, "client"));
         let id = mqtt_wire::PacketId::new(7).unwrap();
-        world.send(client, &mqtt_wire::Packet::PubAck(mqtt_wire::Ack::new(id)));
+        world.send(client, &Packet::PubAck(Ack::new(id)));
         assert!(world.client(client).is_connected());
     });
 }
@@ -232,5 +236,45 @@ fn ended_session_with_messages_under_way_lets_go_once() {
                 assert!(world.disk().is_empty());
             }
         }
+    });
+}
+
+/// [MQTT5-4.4.0-1] While a connection lasts nothing is sent a second time, however long it is not acknowledged.
+#[test]
+fn nothing_is_repeated_while_connected() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let listener = world.connect(persistent(version, "listener"));
+            world.subscribe(listener, "room/+", QoS::ExactlyOnce);
+            world.client_mut(listener).acknowledges = false;
+            let publisher = world.connect(clean(version, "publisher"));
+            for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce] {
+                world.publish(publisher, "room/1", "on", qos);
+            }
+            let id = world.client(listener).messages().last().unwrap().id.unwrap();
+            world.send(listener, &Packet::PubRec(Ack::new(id)));
+            let heard = world.client(listener).heard.len();
+            world.pass(std::time::Duration::from_secs(24 * 3600));
+            assert_eq!(world.client(listener).heard.len(), heard);
+            world.connect(clean(version, "listener"));
+        }
+    });
+}
+
+/// [MQTT5-4.4.0-2] A message that its receiver refused is not sent to it again.
+#[test]
+fn puback_with_an_error_ends_the_delivery() {
+    everywhere(|world| {
+        let listener = world.connect(persistent(Version::V5, "listener"));
+        world.subscribe(listener, "room/+", QoS::AtLeastOnce);
+        world.client_mut(listener).acknowledges = false;
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        world.publish(publisher, "room/1", "on", QoS::AtLeastOnce);
+        let id = world.client(listener).messages().next().unwrap().id.unwrap();
+        let refusal = Ack::with(id, ReasonCode::QuotaExceeded);
+        world.send(listener, &Packet::PubAck(refusal));
+        world.drop_connection(listener);
+        let listener = world.connect(persistent(Version::V5, "listener"));
+        assert_eq!(world.client(listener).payloads(), [""; 0]);
     });
 }

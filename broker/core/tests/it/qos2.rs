@@ -25,7 +25,9 @@ fn names(world: &World, client: ClientRef) -> Vec<&'static str> {
     world.client(client).acks().map(|(name, ..)| name).collect()
 }
 
-/// [MQTT-4.3.3-2] The four steps, both ways.
+/// [MQTT-3.3.4-1] [MQTT311-4.3.3-1] [MQTT311-4.3.3-2] [MQTT5-4.3.3-2] [MQTT5-4.3.3-4] [MQTT5-4.3.3-8]
+/// [MQTT5-4.3.3-11]
+/// The four steps, both ways.
 #[test]
 fn four_steps_both_ways() {
     everywhere(|world| {
@@ -60,7 +62,7 @@ fn four_steps_both_ways() {
     });
 }
 
-/// [MQTT-4.3.3-10] A PUBLISH that comes again is answered and not delivered again.
+/// [MQTT311-4.3.3-2] [MQTT5-4.3.3-10] A PUBLISH that comes again is answered and not delivered again.
 #[test]
 fn repeated_publish_is_delivered_once() {
     everywhere(|world| {
@@ -81,7 +83,7 @@ fn repeated_publish_is_delivered_once() {
     });
 }
 
-/// [MQTT-4.3.3-10] An id may be used again once its exchange is complete, for another message.
+/// [MQTT5-4.3.3-12] An id may be used again once its exchange is complete, for another message.
 #[test]
 fn id_may_be_used_again_after_pubcomp() {
     everywhere(|world| {
@@ -94,7 +96,7 @@ fn id_may_be_used_again_after_pubcomp() {
     });
 }
 
-/// A message that the broker has not seen is delivered, though its DUP flag is set.
+/// [MQTT5-3.3.1-3] A message that the broker has not seen is delivered, though its DUP flag is set.
 #[test]
 fn unseen_message_with_dup_is_delivered() {
     everywhere(|world| {
@@ -103,10 +105,7 @@ fn unseen_message_with_dup_is_delivered() {
         let publisher = world.connect(persistent(Version::V5, "publisher"));
         publish_as(world, publisher, 9, true);
         assert_eq!(world.client(listener).payloads(), ["on"]);
-        assert!(
-            world.client(listener).messages().all(|message| !message.dup),
-            "[MQTT-3.3.1-3]"
-        );
+        assert!(world.client(listener).messages().all(|message| !message.dup));
     });
 }
 
@@ -124,7 +123,8 @@ fn repeated_pubrel_succeeds() {
     });
 }
 
-/// [MQTT-4.4.0-1] A PUBREL that was not answered is sent again, with the same id, and the message is not.
+/// [MQTT311-4.3.3-1] [MQTT311-4.4.0-1] [MQTT5-4.3.3-5] [MQTT5-4.3.3-6] [MQTT5-4.4.0-1]
+/// A PUBREL that was not answered is sent again, with the same id, and the message is not.
 #[test]
 fn owed_pubrel_is_sent_again() {
     everywhere(|world| {
@@ -156,7 +156,8 @@ fn owed_pubrel_is_sent_again() {
     });
 }
 
-/// [MQTT-4.4.0-1] A PUBLISH that was not answered is sent again, with the same id and DUP, also after a crash.
+/// [MQTT5-3.3.1-1] [MQTT5-4.3.3-3] [MQTT5-4.4.0-1]
+/// A PUBLISH that was not answered is sent again, with the same id and DUP, also after a crash.
 #[test]
 fn unanswered_publish_is_sent_again() {
     everywhere(|world| {
@@ -182,7 +183,7 @@ fn unanswered_publish_is_sent_again() {
     });
 }
 
-/// [MQTT-4.3.3-4] A receiver that answers PUBREC with an error ends the exchange.
+/// [MQTT5-4.4.0-2] A receiver that answers PUBREC with an error ends the exchange.
 #[test]
 fn pubrec_with_an_error_ends_the_exchange() {
     everywhere(|world| {
@@ -260,5 +261,21 @@ fn resent_publish_on_a_new_connection_waits_for_its_receipt_too() {
         world.store_answers = true;
         world.settle();
         assert_eq!(names(world, publisher), ["PUBREC", "PUBCOMP"]);
+    });
+}
+
+/// A message goes out when it is taken over, and does not wait for the PUBREL of its publisher.
+#[test]
+fn message_goes_out_before_pubrel() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let listener = world.connect(clean(version, "listener"));
+            world.subscribe(listener, "room/+", QoS::ExactlyOnce);
+            let publisher = world.connect(clean(version, "publisher"));
+            world.client_mut(publisher).acknowledges = false;
+            publish_as(world, publisher, 5, false);
+            assert_eq!(names(world, publisher), ["PUBREC"]);
+            assert_eq!(world.client(listener).payloads(), ["on"]);
+        }
     });
 }

@@ -59,7 +59,7 @@ fn unacknowledged_messages_come_again_after_a_crash() {
             let messages: Vec<_> = world.client(client).messages().cloned().collect();
             assert_eq!(messages.len(), 1);
             assert_eq!(messages[0].payload, b"lost");
-            assert!(messages[0].dup, "[MQTT-3.3.1-1]");
+            assert!(messages[0].dup);
             world.connect(clean(version, "client"));
         }
     });

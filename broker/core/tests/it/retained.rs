@@ -2,11 +2,11 @@
 
 use broker_core::{
     Settings, Shelf,
-    testing::{ClientRef, World, clean, filter, message, persistent},
+    testing::{ClientRef, Heard, World, clean, filter, message, persistent},
 };
 use mqtt_wire::{Ack, Packet, Publish, QoS, ReasonCode, RetainHandling, Subscription, Version};
 
-use crate::{everywhere, everywhere_with};
+use crate::{VERSIONS, everywhere, everywhere_with};
 
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
@@ -17,7 +17,7 @@ fn seen(world: &mut World, topics: &str) -> Vec<(String, String)> {
     let mut seen: Vec<_> = world
         .client(client)
         .messages()
-        .inspect(|message| assert!(message.retain, "[MQTT-3.3.1-8]"))
+        .inspect(|message| assert!(message.retain))
         .map(|message| {
             (
                 message.topic.clone(),
@@ -36,12 +36,14 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// [MQTT-3.3.1-5] The last retained message of each matching topic comes to a new subscriber.
+/// [MQTT311-3.3.1-6] [MQTT311-3.3.1-7] [MQTT311-3.3.1-8] [MQTT5-3.3.1-5]
+/// The last retained message of each matching topic comes to a new subscriber.
 #[test]
 fn new_subscriber_gets_the_last_of_each_topic() {
     everywhere(|world| {
-        for (at, qos) in LEVELS.into_iter().enumerate() {
-            let publisher = world.connect(clean(Version::V5, "publisher"));
+        let all = VERSIONS.map(|version| LEVELS.map(|qos| (version, qos))).concat();
+        for (at, (version, qos)) in all.into_iter().enumerate() {
+            let publisher = world.connect(clean(version, "publisher"));
             for topic in ["room/1", "room/2", "room/3/lamp", "hall"] {
                 world.retain(publisher, topic, "old", qos);
                 world.retain(publisher, topic, &at.to_string(), qos);
@@ -56,24 +58,27 @@ fn new_subscriber_gets_the_last_of_each_topic() {
                 pairs(&[("room/1", &now), ("room/2", &now), ("room/3/lamp", &now)])
             );
             assert_eq!(seen(world, "hall"), pairs(&[("hall", &now)]));
-            assert_eq!(seen(world, "hall/#"), pairs(&[("hall", &now)]), "[MQTT-4.7.1-2]");
+            assert_eq!(seen(world, "hall/#"), pairs(&[("hall", &now)]));
             assert_eq!(seen(world, "#").len(), 4);
             assert_eq!(seen(world, "room"), []);
         }
     });
 }
 
-/// [MQTT-3.3.1-6] An empty retained message removes what stood on its topic, and is not kept itself.
+/// [MQTT311-3.3.1-10] [MQTT311-3.3.1-11] [MQTT5-3.3.1-6] [MQTT5-3.3.1-7]
+/// An empty retained message removes what stood on its topic, and is not kept itself.
 #[test]
 fn empty_message_removes() {
     everywhere(|world| {
-        for qos in LEVELS {
-            let publisher = world.connect(clean(Version::V5, "publisher"));
-            let listener = world.connect(clean(Version::V5, "listener"));
+        for (version, qos) in VERSIONS.map(|version| LEVELS.map(|qos| (version, qos))).concat() {
+            let publisher = world.connect(clean(version, "publisher"));
+            let listener = world.connect(clean(version, "listener"));
             world.subscribe(listener, "room", qos);
+            world.retain(publisher, "room", "", qos);
+            assert_eq!(seen(world, "room"), []);
             world.retain(publisher, "room", "on", qos);
             world.retain(publisher, "room", "", qos);
-            assert_eq!(world.client(listener).payloads(), ["on", ""]);
+            assert_eq!(world.client(listener).payloads(), ["", "on", ""]);
             assert_eq!(seen(world, "room"), []);
             world.drop_connection(listener);
             assert!(world.disk().is_empty());
@@ -81,14 +86,18 @@ fn empty_message_removes() {
     });
 }
 
-/// [MQTT-3.3.1-12] A message without RETAIN leaves what stands on its topic.
+/// [MQTT311-3.3.1-12] [MQTT5-3.3.1-8] A message without RETAIN leaves what stands on its topic.
 #[test]
 fn plain_message_leaves_the_retained_one() {
     everywhere(|world| {
-        let publisher = world.connect(clean(Version::V5, "publisher"));
-        world.retain(publisher, "room", "kept", QoS::AtLeastOnce);
-        world.publish(publisher, "room", "passes", QoS::AtLeastOnce);
-        assert_eq!(seen(world, "room"), pairs(&[("room", "kept")]));
+        for version in VERSIONS {
+            let publisher = world.connect(clean(version, "publisher"));
+            world.retain(publisher, "room", "kept", QoS::AtLeastOnce);
+            for payload in ["passes", ""] {
+                world.publish(publisher, "room", payload, QoS::AtLeastOnce);
+                assert_eq!(seen(world, "room"), pairs(&[("room", "kept")]));
+            }
+        }
     });
 }
 
@@ -136,6 +145,7 @@ fn disk_and_memory_agree_on_the_last_one() {
     });
 }
 
+/// [MQTT5-3.3.1-9] [MQTT5-3.3.1-10] [MQTT5-3.3.1-11]
 /// Retain handling 0, 1 and 2: always, only when the subscription is new, never.
 #[test]
 fn retain_handling_decides_when() {
@@ -160,7 +170,8 @@ fn retain_handling_decides_when() {
     });
 }
 
-/// [MQTT-3.3.1-9] A running subscription gets a retained message without RETAIN, unless it asked for it as published.
+/// [MQTT311-3.3.1-9] [MQTT5-3.3.1-12] [MQTT5-3.3.1-13]
+/// A running subscription gets a retained message without RETAIN, unless it asked for it as published.
 #[test]
 fn retain_flag_is_kept_only_where_asked_for() {
     everywhere(|world| {
@@ -424,5 +435,51 @@ fn retained_message_without_subscribers_has_none() {
             assert_eq!(reason, ReasonCode::NoMatchingSubscribers, "{topic}");
         }
         assert_eq!(seen(world, "+").len(), 4);
+    });
+}
+
+/// [MQTT311-3.1.2-7] [MQTT311-3.3.1-5] [MQTT311-3.3.1-6] [MQTT311-3.3.1-8]
+/// A retained message outlives the session that published it, and comes at the lower of its level and the subscription's.
+#[test]
+fn retained_message_outlives_its_publisher_and_keeps_its_level() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            for published in LEVELS {
+                let publisher = world.connect(clean(version, "publisher"));
+                world.retain(publisher, "room", "on", published);
+                world.disconnect(publisher, ReasonCode::Success);
+                for granted in LEVELS {
+                    let late = world.connect(clean(version, "late"));
+                    world.subscribe(late, "room", granted);
+                    let got: Vec<_> = world.client(late).messages().collect();
+                    assert_eq!(got.len(), 1);
+                    assert_eq!((got[0].qos, got[0].retain), (published.min(granted), true));
+                }
+            }
+        }
+    });
+}
+
+/// Retained messages follow the SUBACK of their subscription.
+#[test]
+fn retained_messages_follow_suback() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for topic in ["a", "b", "c"] {
+            world.retain(publisher, topic, "on", QoS::AtLeastOnce);
+        }
+        for connect in [clean(Version::V5, "client"), persistent(Version::V311, "client")] {
+            let client = world.connect(connect);
+            world.subscribe(client, "+", QoS::AtLeastOnce);
+            let [
+                Heard::Packet(Packet::ConnAck(_)),
+                Heard::Packet(Packet::SubAck(_)),
+                rest @ ..,
+            ] = &world.client(client).heard[..]
+            else {
+                panic!("{:?}", world.client(client).heard)
+            };
+            assert_eq!(rest.len(), 3);
+        }
     });
 }

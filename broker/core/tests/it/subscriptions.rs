@@ -18,7 +18,8 @@ fn ids(world: &World, client: ClientRef) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// [MQTT-4.7.1-2] [MQTT-4.7.1-3] Wildcards match whole levels; the topic separator stands alone too.
+/// [MQTT311-3.3.2-3] [MQTT311-4.7.1-2] [MQTT311-4.7.1-3]
+/// Wildcards match whole levels; the topic separator stands alone too.
 #[test]
 fn wildcards_match_whole_levels() {
     everywhere(|world| {
@@ -46,7 +47,7 @@ fn wildcards_match_whole_levels() {
     });
 }
 
-/// [MQTT-4.7.2-1] Filters that begin with a wildcard do not match topics that begin with $.
+/// [MQTT5-4.7.2-1] Filters that begin with a wildcard do not match topics that begin with $.
 #[test]
 fn leading_wildcard_does_not_match_dollar() {
     everywhere(|world| {
@@ -66,7 +67,8 @@ fn leading_wildcard_does_not_match_dollar() {
     });
 }
 
-/// [MQTT-3.3.5-1] Overlapping subscriptions bring one copy, at the highest level, with all their identifiers.
+/// [MQTT5-3.3.4-2] [MQTT5-3.3.4-3] [MQTT5-3.3.4-4]
+/// Overlapping subscriptions bring one copy, at the highest level, with all their identifiers.
 #[test]
 fn overlapping_subscriptions_bring_one_copy() {
     everywhere(|world| {
@@ -88,11 +90,7 @@ fn overlapping_subscriptions_bring_one_copy() {
             .map(|message| message.qos)
             .collect();
         assert_eq!(levels, [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]);
-        assert_eq!(
-            ids(world, client),
-            [[1, 2, 3], [1, 2, 3], [1, 2, 3]],
-            "[MQTT-3.3.4-4]"
-        );
+        assert_eq!(ids(world, client), [[1, 2, 3], [1, 2, 3], [1, 2, 3]]);
     });
 }
 
@@ -118,7 +116,7 @@ fn identifiers_outlast_a_crash() {
     });
 }
 
-/// [MQTT-3.8.4-3] Subscribing again replaces the options and does not add a second subscription.
+/// [MQTT5-3.8.4-3] Subscribing again replaces the options and does not add a second subscription.
 #[test]
 fn subscribing_again_replaces() {
     everywhere(|world| {
@@ -146,7 +144,7 @@ fn subscribing_again_replaces() {
     });
 }
 
-/// [MQTT-3.8.3-3] A no-local subscription does not bring one's own messages, and those of others.
+/// [MQTT5-3.8.3-3] A no-local subscription does not bring one's own messages, and those of others.
 #[test]
 fn no_local_keeps_ones_own_away() {
     everywhere(|world| {
@@ -165,7 +163,8 @@ fn no_local_keeps_ones_own_away() {
     });
 }
 
-/// [MQTT-3.10.4-2] After UNSUBACK nothing new comes; an unknown filter is reported as such.
+/// [MQTT-3.10.4-2] [MQTT311-3.10.4-5] [MQTT5-3.10.4-5]
+/// After UNSUBACK nothing new comes; an unknown filter is reported as such.
 #[test]
 fn unsubscribing_ends_it() {
     everywhere(|world| {
@@ -197,7 +196,8 @@ fn unsubscribing_ends_it() {
     });
 }
 
-/// [MQTT-3.9.3-1] SUBACK answers each filter in its place, refused ones too.
+/// [MQTT5-3.8.4-6] [MQTT5-3.8.4-7] [MQTT5-3.9.3-1]
+/// SUBACK answers each filter in its place, refused ones too.
 #[test]
 fn suback_answers_each_filter() {
     everywhere(|world| {

@@ -8,7 +8,7 @@ use mqtt_wire::{QoS, ReasonCode, Version};
 
 use crate::{VERSIONS, everywhere};
 
-/// [MQTT-3.1.4-3] A v5 client that is taken over is told so and closed.
+/// [MQTT5-3.1.4-3] A v5 client that is taken over is told so and closed.
 #[test]
 fn taken_over_client_is_told() {
     everywhere(|world| {
@@ -26,7 +26,7 @@ fn taken_over_client_is_told() {
     });
 }
 
-/// [MQTT-3.1.4-2] A v3.1.1 client that is taken over is closed without a word.
+/// [MQTT311-3.1.4-2] A v3.1.1 client that is taken over is closed without a word.
 #[test]
 fn old_version_is_closed_without_a_word() {
     everywhere(|world| {

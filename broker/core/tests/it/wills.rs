@@ -32,7 +32,8 @@ fn watcher(world: &mut World) -> ClientRef {
     client
 }
 
-/// [MQTT-3.1.2-8] The will is published when the connection is lost without DISCONNECT.
+/// [MQTT311-3.1.2-8] [MQTT5-3.1.2-7] [MQTT5-3.1.2-8]
+/// The will is published when the connection is lost without DISCONNECT.
 #[test]
 fn lost_client_has_its_will() {
     everywhere(|world| {
@@ -50,7 +51,8 @@ fn lost_client_has_its_will() {
     });
 }
 
-/// [MQTT-3.1.2-10] A client that says goodbye has none.
+/// [MQTT311-3.1.2-10] [MQTT311-3.14.4-3] [MQTT5-3.1.2-10] [MQTT5-3.14.4-3]
+/// A client that says goodbye has none.
 #[test]
 fn goodbye_discards_the_will() {
     everywhere(|world| {
@@ -108,7 +110,7 @@ fn closing_by_the_broker_is_a_loss() {
     });
 }
 
-/// [MQTT-3.1.3-9] The delay is waited for, and a client that returns in time has no will.
+/// [MQTT5-3.1.2-8] [MQTT5-3.1.3-9] The delay is waited for, and a client that returns in time has no will.
 #[test]
 fn delay_gives_time_to_return() {
     everywhere(|world| {
@@ -133,7 +135,7 @@ fn delay_gives_time_to_return() {
     });
 }
 
-/// [MQTT-3.1.3-9] The will does not wait longer than its session lives.
+/// [MQTT5-3.1.2-8] The will does not wait longer than its session lives.
 #[test]
 fn end_of_session_comes_before_the_delay() {
     everywhere(|world| {
@@ -180,6 +182,7 @@ fn takeover_publishes_only_a_will_without_delay() {
     });
 }
 
+/// [MQTT311-3.1.2-10] [MQTT5-3.1.2-10]
 /// A client that was connected when the process was killed counts as lost at the next start.
 #[test]
 fn killed_broker_publishes_wills_at_start() {
@@ -232,6 +235,7 @@ fn crash_does_not_lengthen_the_delay() {
     });
 }
 
+/// [MQTT5-3.1.2-10]
 /// A will is neither lost nor published twice, at whatever point of its publishing the process is killed.
 #[test]
 fn will_is_published_once_wherever_the_process_ends() {
@@ -299,5 +303,60 @@ fn expiry_of_a_will_begins_when_it_is_published() {
         assert_eq!(properties.message_expiry_secs(), Some(10));
         assert_eq!(properties.content_type(), Some("text/plain"));
         world.set_wall(WallTime(world.wall().0));
+    });
+}
+
+/// [MQTT-3.1.2-9] [MQTT311-3.1.2-16] [MQTT311-3.1.2-17] [MQTT5-3.1.2-14] [MQTT5-3.1.2-15]
+/// A will is published as its client said: its topic, payload and level, and whether it is retained.
+#[test]
+fn will_is_published_as_said() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+                for retain in [false, true] {
+                    let watcher = watcher(world);
+                    let said = Will {
+                        qos,
+                        retain,
+                        ..will(0).unwrap()
+                    };
+                    let client = world.connect(Connect {
+                        will: Some(said),
+                        ..clean(version, "client")
+                    });
+                    world.drop_connection(client);
+                    let got = world.client(watcher).messages().next().unwrap().clone();
+                    assert_eq!((got.topic.as_str(), &got.payload[..]), ("lost", &b"gone"[..]));
+                    assert_eq!((got.qos, got.retain), (qos, false));
+                    let late = world.connect(clean(version, "late"));
+                    world.subscribe(late, "lost", QoS::AtMostOnce);
+                    let flags: Vec<bool> = world.client(late).messages().map(|got| got.retain).collect();
+                    assert_eq!(flags, vec![true; usize::from(retain)]);
+                    world.retain(late, "lost", "", QoS::AtMostOnce);
+                    world.connect(clean(Version::V5, "watcher"));
+                }
+            }
+        }
+    });
+}
+
+/// A broker that shuts down publishes the wills of those it disconnects, and whoever is away finds them at the next start.
+#[test]
+fn shutdown_publishes_wills() {
+    everywhere(|world| {
+        for version in VERSIONS {
+            let watcher = watcher(world);
+            world.drop_connection(watcher);
+            world.connect(Connect {
+                will: will(0),
+                ..clean(version, "client")
+            });
+            world.shut_down();
+            world.crash();
+            world.pass(seconds(600));
+            let watcher = self::watcher(world);
+            assert_eq!(world.client(watcher).payloads(), ["gone"]);
+            world.connect(clean(Version::V5, "watcher"));
+        }
     });
 }

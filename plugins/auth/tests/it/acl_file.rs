@@ -191,7 +191,7 @@ async fn a_filter_may_hold_spaces_and_a_line_may_be_indented() {
     );
 }
 
-/// [MQTT-4.7.1-1] A publish to something that is no topic name is nobody's right.
+/// [MQTT311-4.7.1-1] [MQTT5-4.7.0-1] A publish to something that is no topic name is nobody's right.
 #[tokio::test]
 async fn a_publish_to_a_wildcard_is_not_allowed_by_any_rule() {
     let gates = gates("user ada\ntopic readwrite #\n");
