@@ -81,6 +81,7 @@ def heard(message):
 
 
 def every_qos_arrives(version, tag):
+    """[MQTT311-7.0.0-2] A client of others needs nothing but the specification."""
     client = Client(version, f"{tag}-qos").subscribe(f"{tag}/qos/+", qos=2)
     for qos in (0, 1, 2):
         client.publish(f"{tag}/qos/{qos}", f"at {qos}", qos)
@@ -155,6 +156,7 @@ def second_connection_takes_over(version, tag):
 
 
 def properties_travel(version, tag):
+    """[MQTT5-3.3.2-4] [MQTT5-3.3.2-15] [MQTT5-3.3.2-16] [MQTT5-3.3.2-18] [MQTT5-3.3.2-20]"""
     if version != mqtt.MQTTv5:
         return
     client = Client(version, f"{tag}-properties").subscribe(f"{tag}/properties")

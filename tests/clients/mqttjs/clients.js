@@ -39,6 +39,7 @@ async function connect(protocolVersion, clientId, options = {}) {
 }
 
 const stories = {
+  /** [MQTT311-7.0.0-2] A client of others needs nothing but the specification. */
   async everyQosArrives(version, tag) {
     const client = await connect(version, `${tag}-qos`);
     await client.subscribeAsync(`${tag}/qos/#`, { qos: 2 });

@@ -21,7 +21,8 @@ fn both_versions_get_in_and_hear_the_limits_of_the_broker() {
     );
 }
 
-/// [MQTT-3.1.3-6] A client that gives itself no name gets one, if it wants no session kept under it.
+/// [MQTT-3.1.3-6] [MQTT5-3.2.2-16]
+/// A client that gives itself no name gets one, if it wants no session kept under it.
 #[test]
 fn a_client_without_a_name_is_given_one() {
     let house = House::open();
@@ -29,11 +30,16 @@ fn a_client_without_a_name_is_given_one() {
     let second = Client::dial(house.address()).introduce(&connect(Version::V5, ""));
     assert!(first.assigned_client_id.is_some());
     assert_ne!(first.assigned_client_id, second.assigned_client_id);
-    let old = Client::dial(house.address()).introduce(&connect(Version::V311, ""));
-    assert_eq!(old.reason, ReasonCode::Success);
+    for version in [Version::V311, Version::V5] {
+        let mut both = [(); 2].map(|()| Client::named(house.address(), version, ""));
+        for client in &mut both {
+            client.hears_nothing();
+        }
+    }
 }
 
-/// [MQTT-3.1.3-8] In MQTT 3.1.1 a client without a name has to be content with a clean session.
+/// [MQTT311-3.1.3-7] [MQTT311-3.1.3-8] [MQTT311-3.2.2-5]
+/// In MQTT 3.1.1 a client without a name has to be content with a clean session.
 #[test]
 fn a_nameless_client_cannot_have_a_session_in_3_1_1() {
     let house = House::open();
@@ -45,7 +51,7 @@ fn a_nameless_client_cannot_have_a_session_in_3_1_1() {
     );
 }
 
-/// [MQTT-3.1.2-2] An unknown protocol level is answered with return code 1.
+/// [MQTT311-3.1.2-2] [MQTT311-3.2.2-5] An unknown protocol level is answered with return code 1.
 #[test]
 fn an_unknown_protocol_level_is_left_without_connack_with_its_code() {
     let house = House::open();
@@ -77,12 +83,13 @@ fn whoever_does_not_begin_with_connect_is_cut_off() {
     }
 }
 
+/// [MQTT5-3.1.2-3] [MQTT5-3.1.4-1] [MQTT5-3.2.2-7]
 /// An MQTT 5 CONNECT with a mistake in it hears which kind.
 #[test]
 fn a_malformed_connect_of_mqtt_5_is_told_so() {
     let house = House::open();
     let mut client = Client::dial(house.address());
-    // The reserved flag is set [MQTT-3.1.2-3].
+    // The reserved flag is set.
     client.write(b"\x10\x0e\x00\x04MQTT\x05\x03\x00\x00\x00\x00\x01a");
     let Heard::ConnAck(connack) = client.hear() else {
         panic!("no CONNACK")
@@ -108,6 +115,7 @@ fn a_connection_that_says_nothing_is_closed_in_time() {
     assert_eq!(client.hear(), Heard::Closed);
 }
 
+/// [MQTT311-3.2.2-5] [MQTT5-3.1.4-2] [MQTT5-3.2.2-7] [MQTT5-4.13.2-1]
 #[test]
 fn a_wrong_password_is_left_without_connack_in_the_words_of_each_version() {
     let house = Plan {
@@ -160,6 +168,7 @@ fn a_forbidden_will_is_left_without_connack() {
     );
 }
 
+/// [MQTT5-4.12.0-1]
 #[test]
 fn enhanced_authentication_is_left_without_connack_with_its_code() {
     let house = House::open();
@@ -192,7 +201,7 @@ fn there_is_room_again_when_a_connection_has_gone() {
     let _third = Client::named(house.address(), Version::V5, "c");
 }
 
-/// [MQTT-3.1.4-3] The newer connection of a client id takes the session over.
+/// [MQTT5-3.1.4-3] [MQTT5-3.14.4-2] The newer connection of a client id takes the session over.
 #[test]
 fn a_second_connection_takes_the_name_over() {
     let house = House::open();
@@ -203,7 +212,7 @@ fn a_second_connection_takes_the_name_over() {
     new.hears_nothing();
 }
 
-/// [MQTT-3.1.2-22] Silence for one and a half times the keep alive ends the connection.
+/// [MQTT5-3.1.2-22] Silence for one and a half times the keep alive ends the connection.
 #[test]
 fn a_silent_client_is_disconnected() {
     let house = House::open();

@@ -17,6 +17,7 @@ fn message(topic: &str, payload: &str) -> Message {
     }
 }
 
+/// [MQTT311-7.1.1-1] [MQTT5-4.2.0-1]
 #[test]
 fn a_message_reaches_every_subscriber_of_both_versions() {
     let house = House::open();
@@ -122,6 +123,7 @@ fn a_client_need_not_wait_for_connack() {
     }
 }
 
+/// [MQTT5-4.2.0-1]
 #[test]
 fn many_packets_in_one_write_keep_their_order() {
     let house = House::open();
@@ -157,6 +159,7 @@ fn a_large_packet_arrives_whole() {
     assert_eq!(lamp.message().payload, "small");
 }
 
+/// [MQTT5-3.2.2-15] [MQTT5-3.3.1-4] [MQTT5-4.13.1-1] [MQTT5-4.13.2-1]
 #[test]
 fn malformed_bytes_end_only_their_connection_with_the_right_code() {
     let house = House::open();
