@@ -4,6 +4,7 @@
 mod tidy {
     pub(crate) mod arrows;
     pub(crate) mod code;
+    pub(crate) mod conformance;
     pub(crate) mod docs;
     pub(crate) mod files;
     pub(crate) mod lex;
@@ -15,7 +16,7 @@ mod tidy {
 use std::io::Write as _;
 
 use tidy::tree::Tree;
-use tidy::{arrows, code, docs, files, modules, text};
+use tidy::{arrows, code, conformance, docs, files, modules, text};
 
 /// Fails with the complaints as a list, so that all are mended in one go.
 #[track_caller]
@@ -87,6 +88,21 @@ fn links_between_documents_resolve() {
 fn places_named_in_documents_exist() {
     expect_none(docs::check_paths(&house()));
     expect_none(docs::check_places(&house()));
+}
+
+#[test]
+fn every_clause_of_mqtt_has_a_test_or_a_reason() {
+    expect_none(conformance::check(&house()));
+}
+
+/// With `TWINMQ_WRITE=1` the page is written instead.
+#[test]
+fn the_conformance_page_says_what_the_tests_say() {
+    if std::env::var_os("TWINMQ_WRITE").is_some_and(|write| write == "1") {
+        conformance::write_page(&house(), env!("CARGO_MANIFEST_DIR").as_ref())
+            .expect("the page can be written");
+    }
+    expect_none(conformance::check_page(&house()));
 }
 
 /// Nothing fails because of a number; the list is there to be noticed.

@@ -4,10 +4,11 @@ use super::lex;
 use super::tree::{File, Tree};
 
 /// Documents whose code spans with a `/` and a known ending are paths of this tree.
-const MAPS: [&str; 4] = [
+const MAPS: [&str; 5] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
+    "docs/conformance.md",
     "plugins/README.md",
 ];
 
