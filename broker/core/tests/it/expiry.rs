@@ -452,3 +452,25 @@ fn session_lasts_as_long_as_its_connection() {
         }
     });
 }
+
+/// [MQTT5-4.1.0-2] The expiry that a client says when it leaves is the one that counts.
+#[test]
+fn expiry_said_at_the_end_counts() {
+    everywhere(|world| {
+        for (at_first, at_last) in [(1000, 10), (10, 1000)] {
+            for (after, present) in [(at_last - 1, true), (at_last + 1, false)] {
+                let client = world.connect(lasting(at_first));
+                world.send(
+                    client,
+                    &mqtt_wire::Packet::Disconnect(mqtt_wire::Disconnect {
+                        session_expiry_secs: Some(at_last),
+                        ..mqtt_wire::Disconnect::default()
+                    }),
+                );
+                world.pass(seconds(after.into()));
+                assert_eq!(is_present(world, lasting(at_first)), present, "{at_last}");
+                world.connect(clean(Version::V5, "client"));
+            }
+        }
+    });
+}

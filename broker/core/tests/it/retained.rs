@@ -175,19 +175,22 @@ fn retain_handling_decides_when() {
 #[test]
 fn retain_flag_is_kept_only_where_asked_for() {
     everywhere(|world| {
-        for version in [Version::V311, Version::V5] {
+        for (version, qos) in VERSIONS.map(|version| LEVELS.map(|qos| (version, qos))).concat() {
             let plain = world.connect(clean(version, "plain"));
             world.subscribe(plain, "room", QoS::AtLeastOnce);
-            let asked = world.connect(persistent(Version::V5, "asked"));
-            let subscription = Subscription {
+            let asking = Subscription {
                 retain_as_published: true,
                 ..Subscription::new(filter("room"), QoS::AtLeastOnce)
             };
-            world.subscribe_with(asked, None, subscription);
-            world.drop_connection(asked);
-            let publisher = world.connect(clean(Version::V5, "publisher"));
-            world.retain(publisher, "room", "kept", QoS::AtLeastOnce);
-            world.publish(publisher, "room", "passes", QoS::AtLeastOnce);
+            let live = world.connect(clean(Version::V5, "live"));
+            let away = world.connect(persistent(Version::V5, "away"));
+            for client in [live, away] {
+                world.subscribe_with(client, None, asking.clone());
+            }
+            world.drop_connection(away);
+            let publisher = world.connect(clean(version, "publisher"));
+            world.retain(publisher, "room", "kept", qos);
+            world.publish(publisher, "room", "passes", qos);
             let flags = |world: &World, client| -> Vec<bool> {
                 world
                     .client(client)
@@ -196,13 +199,16 @@ fn retain_flag_is_kept_only_where_asked_for() {
                     .collect()
             };
             assert_eq!(flags(world, plain), [false, false]);
-            let asked = world.connect(persistent(Version::V5, "asked"));
-            assert_eq!(
-                flags(world, asked),
-                [true, false],
-                "also through the queue on disk"
-            );
-            world.connect(clean(Version::V5, "asked"));
+            assert_eq!(flags(world, live), [true, false]);
+            let away = world.connect(persistent(Version::V5, "away"));
+            let expected: &[bool] = match qos {
+                QoS::AtMostOnce => &[],
+                QoS::AtLeastOnce | QoS::ExactlyOnce => &[true, false],
+            };
+            assert_eq!(flags(world, away), expected, "also through the queue on disk");
+            for name in ["away", "live", "plain"] {
+                world.connect(clean(Version::V5, name));
+            }
             world.retain(publisher, "room", "", QoS::AtLeastOnce);
         }
     });

@@ -4,7 +4,7 @@ use broker_core::{
     Departure, Told,
     testing::{LinkHeard, LinkSpec, World, clean, message, persistent},
 };
-use mqtt_wire::{QoS, ReasonCode, Version};
+use mqtt_wire::{Connect, QoS, ReasonCode, Version, Will};
 
 use crate::{VERSIONS, everywhere};
 
@@ -155,5 +155,29 @@ fn another_principal_does_not_get_the_session() {
         let bob = world.connect(connect);
         assert_eq!(world.client(bob).connack(), Some((ReasonCode::Success, false)));
         assert_eq!(world.client(bob).payloads(), Vec::<String>::new());
+    });
+}
+
+/// [MQTT5-3.1.2-8] [MQTT5-3.1.4-4] A clean start ends the session of a connected client, and its will does not wait longer.
+#[test]
+fn clean_start_at_takeover_publishes_a_will_that_would_wait() {
+    everywhere(|world| {
+        let watcher = world.connect(clean(Version::V5, "watcher"));
+        world.subscribe(watcher, "lost", QoS::AtMostOnce);
+        let old = world.connect(Connect {
+            will: Some(Will {
+                topic: "lost".into(),
+                payload: b"gone".to_vec(),
+                qos: QoS::AtMostOnce,
+                retain: false,
+                delay_secs: 3600,
+                properties: Vec::new(),
+            }),
+            ..persistent(Version::V5, "lamp")
+        });
+        let new = world.connect(clean(Version::V5, "lamp"));
+        assert_eq!(world.client(new).connack(), Some((ReasonCode::Success, false)));
+        assert!(!world.client(old).is_connected());
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
     });
 }
