@@ -32,6 +32,7 @@ impl Shard {
         let keep_alive_secs = self.keep_alive_of(connect);
         let mut connack = self.connack(connect, assigned, keep_alive_secs);
         if let Some(reason) = self.refusal_of_connect(connect, &connack) {
+            self.counters.protocol_errors += 1;
             return refuse(connection, connect, reason, out);
         }
         if let Some(old) = self.sessions.of_client(&client_id) {

@@ -233,3 +233,34 @@ fn an_operator_can_expel_a_client() {
     assert_eq!(client.hear(), Heard::Disconnect(ReasonCode::AdministrativeAction));
     assert_eq!(client.hear(), Heard::Closed);
 }
+
+/// [MQTT5-3.2.2-7] [MQTT5-3.2.2-12] [MQTT5-3.2.2-13]
+/// A will that the broker could not publish as it is keeps its client out, whose older connection stays.
+#[test]
+fn a_will_beyond_what_is_offered_is_refused() {
+    let mut plan = Plan::default();
+    plan.mqtt.retain_available = Some(false);
+    plan.mqtt.qos_max = Some(1);
+    let house = plan.open();
+    let mut older = Client::named(house.address(), Version::V5, "lamp");
+    for (qos, retain, reason) in [
+        (mqtt_wire::QoS::AtMostOnce, true, ReasonCode::RetainNotSupported),
+        (mqtt_wire::QoS::ExactlyOnce, false, ReasonCode::QoSNotSupported),
+    ] {
+        let mut login = connect(Version::V5, "lamp");
+        login.will = Some(mqtt_wire::Will {
+            topic: "lost".into(),
+            payload: Vec::new(),
+            qos,
+            retain,
+            delay_secs: 0,
+            properties: Vec::new(),
+        });
+        let mut client = Client::dial(house.address());
+        assert_eq!(client.introduce(&login).reason, reason);
+        assert_eq!(client.hear(), Heard::Closed);
+        login.version = Version::V311;
+        assert!(Client::dial(house.address()).is_left_without_connack(&login));
+    }
+    older.hears_nothing();
+}
