@@ -268,7 +268,7 @@ impl Shard {
 
     fn take_malformed(&mut self, connection: ConnectionId, error: &DecodeError, out: &mut Outputs) {
         let told = Disconnect {
-            reason_string: Some(error.to_string()),
+            reason_string: Some(error.rule_broken()),
             ..Disconnect::with(error.reason)
         };
         self.expel_with(connection, told, out);

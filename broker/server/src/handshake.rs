@@ -177,7 +177,7 @@ fn unreadable(bytes: &[u8], error: DecodeError) -> Turned {
         Turned::Down {
             version,
             reason: error.reason,
-            why: error.to_string(),
+            why: error.rule_broken(),
         }
     } else {
         Turned::Away(error.to_string())

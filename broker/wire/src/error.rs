@@ -18,6 +18,12 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
+    /// What is wrong and the clause that says so, in words for the peer.
+    #[must_use]
+    pub fn rule_broken(&self) -> String {
+        format!("{} [{}]", self.what, self.clause)
+    }
+
     pub(crate) const fn new(reason: ReasonCode, clause: &'static str, what: &'static str) -> Self {
         Self { clause, reason, what }
     }

@@ -104,7 +104,9 @@ fn a_conversation_of_5_has_these_bytes() {
     lamp.exchange(b"\x34\x07\x00\x01t\x01\x06\x00x", b"\x50\x03\x01\x06\x10");
     lamp.exchange(b"\x62\x02\x01\x06", b"\x70\x02\x01\x06");
     lamp.exchange(b"\xc0\x00", b"\xd0\x00");
-    assert_eq!(lamp.last_exchange(b"\xc1\x00"), b"\xe0\x01\x81");
+    let why = b"the reserved flags of the fixed header are wrong [MQTT-2.1.3-1]";
+    let told = [&b"\xe0\x44\x81\x42\x1f\x00\x3f"[..], why].concat();
+    assert_eq!(lamp.last_exchange(b"\xc1\x00"), told);
 }
 
 /// CONNECTs with a mistake: the version, and the bytes behind the fixed header.
@@ -140,11 +142,11 @@ fn a_broken_connect_ends_its_connection() {
         match version {
             Version::V311 => assert_eq!(heard, b"", "{body:02x?}"),
             Version::V5 => {
-                assert!(heard.starts_with(b"\x20\x03\x00"), "{heard:02x?} for {body:02x?}");
-                assert!(
-                    heard[3] >= 0x80 && heard.len() == 5,
-                    "{heard:02x?} for {body:02x?}"
-                );
+                let [0x20, len, 0, reason, ..] = heard[..] else {
+                    panic!("{heard:02x?} for {body:02x?}")
+                };
+                assert!(reason >= 0x80, "{heard:02x?} for {body:02x?}");
+                assert_eq!(heard.len(), 2 + usize::from(len), "{heard:02x?} for {body:02x?}");
             }
         }
     }
@@ -177,7 +179,7 @@ fn another_protocol_is_not_served() {
     for body in [
         &b"\x00\x04MQTX\x04\x02\x00\x00\x00\x01a"[..],
         b"\x00\x04MQTX\x05\x02\x00\x00\x00\x00\x01a",
-        b"\x00\x06MQIsdp\x03\x02\x00\x00\x00\x01a",
+        b"\x00\x06MQIsdp\x04\x02\x00\x00\x00\x01a",
         b"\x00\x04MQTT\x63\x02\x00\x00\x00\x01a",
     ] {
         let heard = Line::dial(house.address()).last_exchange(&framed(body));
