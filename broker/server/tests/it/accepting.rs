@@ -168,7 +168,6 @@ fn a_forbidden_will_is_left_without_connack() {
     );
 }
 
-/// [MQTT5-4.12.0-1]
 #[test]
 fn enhanced_authentication_is_left_without_connack_with_its_code() {
     let house = House::open();

@@ -279,3 +279,14 @@ fn a_refusal_says_nothing_of_a_session() {
         assert_eq!(Line::dial(house.address()).last_exchange(&said), refusal);
     }
 }
+
+/// [MQTT5-4.12.0-1] [MQTT5-4.13.2-1] A method of authentication that is not offered ends the connection, after its code.
+#[test]
+fn a_method_that_is_not_offered_ends_the_connection() {
+    let house = House::open();
+    let said = framed(b"\x00\x04MQTT\x05\x02\x00\x00\x11\x15\x00\x0eno-such-method\x00\x01a");
+    assert_eq!(
+        Line::dial(house.address()).last_exchange(&said),
+        b"\x20\x03\x00\x8c\x00"
+    );
+}
