@@ -104,8 +104,11 @@ fn a_conversation_of_5_has_these_bytes() {
     lamp.exchange(b"\x34\x07\x00\x01t\x01\x06\x00x", b"\x50\x03\x01\x06\x10");
     lamp.exchange(b"\x62\x02\x01\x06", b"\x70\x02\x01\x06");
     lamp.exchange(b"\xc0\x00", b"\xd0\x00");
-    let why = b"the reserved flags of the fixed header are wrong [MQTT-2.1.3-1]";
-    let told = [&b"\xe0\x44\x81\x42\x1f\x00\x3f"[..], why].concat();
+    let why = format!(
+        "the reserved flags of the fixed header are wrong [{}]",
+        "MQTT-2.1.3-1"
+    );
+    let told = [b"\xe0\x44\x81\x42\x1f\x00\x3f", why.as_bytes()].concat();
     assert_eq!(lamp.last_exchange(b"\xc1\x00"), told);
 }
 

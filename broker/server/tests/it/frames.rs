@@ -156,7 +156,7 @@ impl Read for Frames {
             match self.hear() {
                 Some((first, payload)) if first == FIN | BINARY => self.unread = payload,
                 Some((first, _)) if first == FIN | CLOSE => return Ok(0),
-                Some((first, _)) => panic!("[MQTT-6.0.0-1] a frame that begins with {first:#x}"),
+                Some((first, _)) => panic!("a frame that begins with {first:#x}"),
                 None => return Ok(0),
             }
         }
