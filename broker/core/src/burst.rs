@@ -20,6 +20,7 @@ struct Part {
     qos: QoS,
     retain: bool,
     expires: Option<Expiry>,
+    publisher: u32,
     properties_len: usize,
     payload_len: usize,
 }
@@ -63,6 +64,7 @@ impl Burst {
             qos: publication.qos,
             retain: publication.retain,
             expires: publication.expires,
+            publisher: publication.publisher,
             properties_len: publication.properties.len(),
             payload_len: publication.payload.len(),
         });
@@ -85,6 +87,7 @@ impl Burst {
                 qos: part.qos,
                 retain: part.retain,
                 expires: part.expires,
+                publisher: part.publisher,
                 shared: None,
             }
         })

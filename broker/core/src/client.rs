@@ -10,6 +10,7 @@ mod flights;
 mod inbound;
 mod outbound;
 mod retained;
+mod share;
 pub(crate) mod subscribe;
 mod write;
 

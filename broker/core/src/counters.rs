@@ -7,7 +7,7 @@ pub struct Counters {
     pub clients_connected: u64,
     /// Clients that were let in.
     pub connects: u64,
-    /// Sessions at present, connected or not.
+    /// Sessions of clients at present, connected or not.
     pub sessions: u64,
     /// Subscriptions at present.
     pub subscriptions: u64,
@@ -51,6 +51,8 @@ pub struct Counters {
     pub batches_refused: u64,
     /// Deliveries that a link did not answer in time.
     pub link_timeouts: u64,
+    /// Messages of shared subscriptions that a member gave back, to be handed to another.
+    pub shared_returned: u64,
     /// Stored messages that could not be read back.
     pub damaged_messages: u64,
 }

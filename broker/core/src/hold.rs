@@ -7,6 +7,7 @@ use mqtt_wire::{PacketId, QoS, ReasonCode};
 
 use crate::{
     Batch, ConnectionId, ShardId, Shelf,
+    group::Share,
     message::Message,
     record::{self, Waiting},
     session::{SessionId, Stage},
@@ -188,6 +189,12 @@ pub(crate) enum What {
         session: SessionId,
         steps: Vec<(PacketId, Stage)>,
     },
+    /// Subscribe for a group whose record is kept now.
+    Found { group: SessionId },
+    /// Tell a member's home that its group's subscription is live.
+    Join { home: ShardId, number: u64 },
+    /// Give a message back to its group that was about to be its member's own.
+    GiveBack { share: Share },
 }
 
 /// What follows a SUBACK: retained messages and the telling of links.
@@ -195,6 +202,19 @@ pub(crate) enum What {
 pub(crate) struct Subscribed {
     pub(crate) session: SessionId,
     pub(crate) filters: Vec<(mqtt_wire::TopicFilter, crate::subscription::Options, bool)>,
+}
+
+impl Subscribed {
+    /// The shared filters among them.
+    pub(crate) fn shared(
+        &self,
+    ) -> impl Iterator<Item = (mqtt_wire::TopicFilter, crate::subscription::Options)> {
+        let shared = self
+            .filters
+            .iter()
+            .filter(|(filter, ..)| filter.shared().is_some());
+        shared.map(|(filter, options, _)| (filter.clone(), *options))
+    }
 }
 
 /// One wait.

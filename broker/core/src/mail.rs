@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use mqtt_wire::{ClientId, TopicFilter};
+use mqtt_wire::{ClientId, ReasonCode, TopicFilter};
 
 use crate::{
     burst::Burst,
+    group::{Fate, Handout, Join},
     hold::{NewEntry, Outcome},
     message::Message,
     topics::{Interest, retained::RetainedPage},
@@ -27,7 +28,14 @@ impl Mail {
             Letter::Contribution { entries, .. } => size_of_val(entries.as_slice()),
             Letter::Interest { filter, .. } | Letter::RetainedWanted { filter, .. } => filter.as_str().len(),
             Letter::RetainedFound { page, .. } => page.len_bytes(),
-            Letter::InterestsNoted { .. } | Letter::Noted { .. } | Letter::BodyReleased { .. } => 0,
+            Letter::Join(join) => size_of::<Join>() + join.filter.as_str().len(),
+            Letter::Leave { filter, .. } => filter.as_str().len(),
+            Letter::Handout(handout) => size_of::<Handout>() + handout.message.len_bytes(),
+            Letter::InterestsNoted { .. }
+            | Letter::Noted { .. }
+            | Letter::Joined { .. }
+            | Letter::ShareAnswered { .. }
+            | Letter::BodyReleased { .. } => 0,
         };
         size_of::<Self>() + more
     }
@@ -110,6 +118,19 @@ pub(crate) enum Letter {
     },
     /// These.
     RetainedFound { number: u64, page: RetainedPage },
+    /// One of my sessions is a member of a group of yours.
+    Join(Box<Join>),
+    /// What you joined is live, or could not be kept.
+    Joined {
+        number: u64,
+        refused: Option<ReasonCode>,
+    },
+    /// One of my sessions is a member of your group no longer.
+    Leave { filter: TopicFilter, member: u64 },
+    /// Your session gets this message of my group.
+    Handout(Box<Handout>),
+    /// What became of a message of your group.
+    ShareAnswered { group: u64, number: u64, fate: Fate },
     /// One of my sessions needs this body of yours no longer.
     BodyReleased { body: u64 },
 }

@@ -22,6 +22,8 @@ pub struct Message {
     pub retain: bool,
     /// When it expires, if it does.
     pub expires: Option<Expiry>,
+    /// A hash of its publisher's client id, if a shared subscription chooses by it; 0 if not. Not kept on disk.
+    pub publisher: u32,
 }
 
 /// When a message expires, and how long it was to live.

@@ -392,6 +392,7 @@ impl<'a> Reader<'a> {
             topic: self.text()?.into(),
             properties: Bytes::copy_from_slice(self.bytes()?),
             payload: Bytes::copy_from_slice(self.bytes()?),
+            publisher: 0,
         })
     }
 }

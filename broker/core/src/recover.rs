@@ -13,6 +13,7 @@ use mqtt_wire::{ClientId, PacketId, QoS, TopicFilter};
 use crate::{
     Batch, ShardId, Shelf, Shelves, WallTime,
     client::connect::SESSION_SHARD_BITS,
+    group::{Group, Member, is_group_id},
     mail::Letter,
     message::Message,
     record::{self, Body, Outgoing, SessionRecord, Waiting},
@@ -26,6 +27,7 @@ use crate::{
 pub struct Recovered {
     pub(crate) wall: WallTime,
     sessions: Vec<RecoveredSession>,
+    groups: Vec<RecoveredGroup>,
     retained: Vec<Versioned>,
     last_retained: u64,
     bodies: Vec<(u64, usize)>,
@@ -48,6 +50,15 @@ struct RecoveredSession {
     queue: Queue,
     flights: Vec<Flight>,
     receipts: Vec<Receipt>,
+}
+
+/// A group with its members. Where its record was not kept, neither was anything in its name.
+#[derive(Debug)]
+struct RecoveredGroup {
+    filter: TopicFilter,
+    session: Option<RecoveredSession>,
+    /// With the numbers of their sessions.
+    members: Vec<(u64, Member)>,
 }
 
 impl Recovered {
@@ -78,15 +89,18 @@ impl Recovered {
 /// # Errors
 /// When the shelves cannot be read.
 pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<Vec<Recovered>, S::Error> {
+    let shards = shards.max(1);
     let mut reading = Reading {
         shelves,
         damaged: 0,
         cleanup: Batch::default(),
         references: BTreeMap::new(),
     };
-    let sessions = reading.sessions()?;
+    let found = reading.session_records()?;
+    let sessions = reading.sessions(&found)?;
+    let groups = reading.groups(&found, &sessions, shards)?;
     let (retained, last_retained) = reading.retained()?;
-    let last_orphan = reading.drop_orphans(&sessions)?;
+    let last_orphan = reading.drop_orphans(&sessions, &groups)?;
     let last_body = reading.bodies()?;
     let Reading {
         damaged,
@@ -95,15 +109,12 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
         ..
     } = reading;
 
-    let shards = shards.max(1);
-    let last_session = sessions
-        .iter()
-        .map(|session| session.number)
+    let last_session = numbers(&sessions, &groups)
         .chain(last_orphan)
         .map(|number| number >> SESSION_SHARD_BITS)
         .max()
         .unwrap_or(0);
-    let interests = interests(&sessions, shards);
+    let interests = interests(&sessions, &groups, shards);
     let mut shares: Vec<Recovered> = (0..shards)
         .map(|_| Recovered {
             wall,
@@ -117,6 +128,10 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
     for session in sessions {
         let home = ShardId::of(session.record.client_id.as_str(), shards);
         share(&mut shares, home).sessions.push(session);
+    }
+    for group in groups {
+        let home = ShardId::of(group.filter.as_str(), shards);
+        share(&mut shares, home).groups.push(group);
     }
     for (version, message) in retained {
         let keeper = ShardId::of(&message.topic, shards);
@@ -140,12 +155,26 @@ fn share(shares: &mut [Recovered], shard: ShardId) -> &mut Recovered {
 }
 
 /// What each shard's sessions want, by filter.
-fn interests(sessions: &[RecoveredSession], shards: u16) -> Vec<(TopicFilter, ShardId, Interest)> {
+fn interests(
+    sessions: &[RecoveredSession],
+    groups: &[RecoveredGroup],
+    shards: u16,
+) -> Vec<(TopicFilter, ShardId, Interest)> {
     let mut wanted: BTreeMap<(TopicFilter, ShardId), bool> = BTreeMap::new();
     for session in sessions {
         let home = ShardId::of(session.record.client_id.as_str(), shards);
-        for (filter, _) in &session.subscriptions {
+        for (filter, _) in session
+            .subscriptions
+            .iter()
+            .filter(|(filter, _)| filter.shared().is_none())
+        {
             *wanted.entry((filter.clone(), home)).or_default() |= session.record.expiry_secs > 0;
+        }
+    }
+    for group in groups.iter().filter(|group| group.session.is_some()) {
+        let home = ShardId::of(group.filter.as_str(), shards);
+        if let Some(Group { topics, .. }) = Group::of(&group.filter) {
+            wanted.insert((topics, home), true);
         }
     }
     wanted
@@ -153,6 +182,18 @@ fn interests(sessions: &[RecoveredSession], shards: u16) -> Vec<(TopicFilter, Sh
         .map(|((filter, shard), durable)| (filter, shard, Interest { any: true, durable }))
         .collect()
 }
+
+/// The numbers of all that was recovered.
+fn numbers<'a>(
+    sessions: &'a [RecoveredSession],
+    groups: &'a [RecoveredGroup],
+) -> impl Iterator<Item = u64> + 'a {
+    let of_groups = groups.iter().filter_map(|group| group.session.as_ref());
+    sessions.iter().chain(of_groups).map(|session| session.number)
+}
+
+/// A session's number and record, by its client id.
+type Records = BTreeMap<ClientId, (u64, SessionRecord)>;
 
 /// A key and its value.
 type Pair = (Vec<u8>, Vec<u8>);
@@ -173,8 +214,8 @@ impl<S: Shelves> Reading<'_, S> {
         })
     }
 
-    fn sessions(&mut self) -> Result<Vec<RecoveredSession>, S::Error> {
-        let mut found: BTreeMap<ClientId, (u64, SessionRecord)> = BTreeMap::new();
+    fn session_records(&mut self) -> Result<Records, S::Error> {
+        let mut found = Records::new();
         let mut damaged = 0;
         self.scan(Shelf::Sessions, |key, value| {
             match (record::read_session_key(key), record::read_session(value)) {
@@ -187,10 +228,48 @@ impl<S: Shelves> Reading<'_, S> {
             }
         })?;
         self.damaged += damaged;
-        found
-            .into_values()
-            .map(|(number, record)| self.session(number, record))
+        Ok(found)
+    }
+
+    fn sessions(&mut self, found: &Records) -> Result<Vec<RecoveredSession>, S::Error> {
+        let of_clients = found.iter().filter(|(id, _)| !is_group_id(id.as_str()));
+        of_clients
+            .map(|(_, (number, record))| self.session(*number, record.clone()))
             .collect()
+    }
+
+    /// The groups of all who are members. What is kept of a group without any is not taken in.
+    fn groups(
+        &mut self,
+        found: &Records,
+        sessions: &[RecoveredSession],
+        shards: u16,
+    ) -> Result<Vec<RecoveredGroup>, S::Error> {
+        let mut members: BTreeMap<TopicFilter, Vec<(u64, Member)>> = BTreeMap::new();
+        for session in sessions {
+            let home = ShardId::of(session.record.client_id.as_str(), shards);
+            for (filter, options) in &session.subscriptions {
+                if filter.shared().is_some() {
+                    let member = Member::new(home, options.qos, session.record.expiry_secs > 0, None);
+                    let members = members.entry(filter.clone()).or_default();
+                    members.push((session.number, member));
+                }
+            }
+        }
+        let mut groups = Vec::new();
+        for (filter, members) in members {
+            let kept = Group::client_id(&filter).and_then(|id| found.get(&id));
+            let session = match kept {
+                Some((number, record)) => Some(self.session(*number, record.clone())?),
+                None => None,
+            };
+            groups.push(RecoveredGroup {
+                filter,
+                session,
+                members,
+            });
+        }
+        Ok(groups)
     }
 
     fn session(&mut self, number: u64, record: SessionRecord) -> Result<RecoveredSession, S::Error> {
@@ -355,7 +434,11 @@ impl<S: Shelves> Reading<'_, S> {
     }
 
     /// Everything of sessions that are gone, or whose record cannot be read, goes. Answers the highest of their numbers.
-    fn drop_orphans(&mut self, sessions: &[RecoveredSession]) -> Result<Option<u64>, S::Error> {
+    fn drop_orphans(
+        &mut self,
+        sessions: &[RecoveredSession],
+        groups: &[RecoveredGroup],
+    ) -> Result<Option<u64>, S::Error> {
         const OF_SESSIONS: [Shelf; 6] = [
             Shelf::Sessions,
             Shelf::Subscriptions,
@@ -364,7 +447,7 @@ impl<S: Shelves> Reading<'_, S> {
             Shelf::Cursors,
             Shelf::Queue,
         ];
-        let known: BTreeSet<u64> = sessions.iter().map(|session| session.number).collect();
+        let known: BTreeSet<u64> = numbers(sessions, groups).collect();
         let mut orphans = BTreeSet::new();
         for shelf in OF_SESSIONS {
             self.scan(shelf, |key, _| {
@@ -443,6 +526,7 @@ const fn flight(
         replace: None,
         dup: true,
         unsent: false,
+        share: None,
     }
 }
 

@@ -15,7 +15,8 @@ pub(crate) use queue::{Entry, Queue};
 pub(crate) use table::{SessionId, Sessions};
 
 use crate::{
-    Badge, ConnectionId, Moment, WallTime, message::Message, record::SessionRecord, subscription::Options,
+    Badge, ConnectionId, Moment, WallTime, group::Group, message::Message, record::SessionRecord,
+    subscription::Options,
 };
 
 /// A message to be published when its client is lost.
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) client_id: ClientId,
     pub(crate) badge: Badge,
     pub(crate) connection: Option<ConnectionId>,
+    /// If it is no client's, but that of a shared subscription's group.
+    pub(crate) group: Option<Box<Group>>,
     /// How long it outlives its connection, in seconds; `u32::MAX` is for ever.
     pub(crate) expiry_secs: u32,
     pub(crate) subscriptions: Vec<(TopicFilter, Options)>,
@@ -73,6 +76,7 @@ impl Session {
             client_id,
             badge,
             connection: None,
+            group: None,
             expiry_secs: 0,
             subscriptions: Vec::new(),
             catch_ups: Vec::new(),
@@ -94,6 +98,14 @@ impl Session {
         self.expiry_secs > 0
     }
 
+    /// Whether what waits can be sent: its client is connected, or a member of its group.
+    pub(crate) fn is_connected(&self) -> bool {
+        match &self.group {
+            Some(group) => group.is_connected(),
+            None => self.connection.is_some(),
+        }
+    }
+
     pub(crate) fn has_receipt(&self, id: PacketId) -> bool {
         self.receipts.iter().any(|receipt| receipt.id == id)
     }
@@ -113,12 +125,16 @@ impl Session {
     /// The shared bodies that its messages in memory refer to, one entry for each reference.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = u64> {
         let under_way = self.inflight.iter().filter_map(|flight| flight.waiting.body);
-        under_way.chain(self.queue.bodies())
+        let returned = self.group.iter().flat_map(|group| group.returned());
+        let returned = returned.filter_map(|entry| entry.waiting.body);
+        under_way.chain(returned).chain(self.queue.bodies())
     }
 
     /// The first sequence number of its queue that is still needed.
     pub(crate) fn cursor(&self) -> u64 {
-        let under_way = self.inflight.seqs().min().unwrap_or(u64::MAX);
-        under_way.min(self.queue.first_seq())
+        let under_way = self.inflight.seqs().min();
+        let handed_out = self.group.as_ref().and_then(|group| group.first_seq());
+        let queued = self.queue.first_seq();
+        under_way.into_iter().chain(handed_out).fold(queued, u64::min)
     }
 }

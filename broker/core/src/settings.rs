@@ -4,6 +4,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use mqtt_wire::QoS;
 
+use crate::SharedStrategy;
+
 /// Checked settings of the rules. `Default` is what ships.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -60,6 +62,9 @@ pub struct Settings {
     pub server_reference: Option<String>,
     /// What MQTT 5 clients that ask are told to build response topics from; `%c` stands for the client id [MQTT5 3.2.2.3.15].
     pub response_information: Option<String>,
+    /// How a shared subscription chooses the member that gets a message. One after the other: the load is spread evenly
+    /// whatever the messages are.
+    pub shared_strategy: SharedStrategy,
     /// Verdicts remembered for one connection.
     pub verdicts_max: usize,
     /// How long a link may take to answer for a message it is responsible for.
@@ -101,6 +106,7 @@ impl Default for Settings {
             retained_messages_max: 1_000_000,
             server_reference: None,
             response_information: None,
+            shared_strategy: SharedStrategy::RoundRobin,
             verdicts_max: 64,
             link_deadline: Duration::from_secs(10),
             link_bytes_max: 4 * MIB,

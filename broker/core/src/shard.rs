@@ -1,6 +1,7 @@
 //! One shard: the clients, sessions and topics of its share of the client ids, and the door through which things happen.
 
 pub(crate) mod distribute;
+mod groups;
 mod links;
 pub(crate) mod post;
 mod recalls;
@@ -14,6 +15,7 @@ use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 use crate::{
     ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending},
+    group::Fate,
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
     recover::Recovered,
@@ -67,6 +69,8 @@ pub struct Shard {
     pub(crate) refused: Upkeep,
     /// Sessions with outgoing steps in this round's batch, and what waits for it.
     pub(crate) outgoing_awaited: HashMap<SessionId, u64>,
+    /// Groups that may have something to hand out when the step is over.
+    pub(crate) groups_due: Vec<SessionId>,
     /// Sessions whose cursor moved in this round.
     pub(crate) cursors_moved: Vec<SessionId>,
     pub(crate) slowed_by_store: Vec<ConnectionId>,
@@ -111,6 +115,7 @@ impl Shard {
             purges: HashMap::with_hasher(hasher.clone()),
             refused: Upkeep::default(),
             outgoing_awaited: HashMap::with_hasher(hasher.clone()),
+            groups_due: Vec::new(),
             cursors_moved: Vec::new(),
             slowed_by_store: Vec::new(),
             last_serial: 0,
@@ -166,6 +171,7 @@ impl Shard {
             Input::Tick => self.tick(out),
             Input::ShutDown => self.shut_down(out),
         }
+        self.hand_out_due(out);
     }
 
     /// Ends a round: what is to be kept of it goes into one batch.
@@ -214,7 +220,11 @@ impl Shard {
     #[must_use]
     pub fn counters(&self) -> Counters {
         Counters {
-            sessions: self.sessions.len() as u64,
+            sessions: self
+                .sessions
+                .iter()
+                .filter(|session| session.group.is_none())
+                .count() as u64,
             queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
             queued_bytes: self.sessions.iter().map(|session| session.queue.bytes()).sum(),
             retained_messages: self.retained.len() as u64,
@@ -389,6 +399,11 @@ impl Shard {
             }
             (What::Decline { due, reason }, _) => self.reply_to(due, reason, out),
             (What::Send { line, bytes, then }, None) => self.send_and_then(line, &bytes, then, out),
+            (What::Found { group }, refused) => self.founded(group, refused, out),
+            (What::Join { home, number }, refused) => self.joined(home, number, refused, out),
+            (What::GiveBack { share }, _) => {
+                self.answer_share(share, Fate::Returned { erased: true }, out);
+            }
             (What::Complete { line, id }, None) => self.complete(line, id, out),
             (What::Open { line, bytes, resumed }, None) => self.open(line, &bytes, resumed, out),
             (What::Outgoing { session, steps }, None) => self.outgoing_recorded(session, &steps, out),

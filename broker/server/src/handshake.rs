@@ -262,6 +262,9 @@ async fn admit(
 
 fn check_client_id(client_id: &str, bytes_max: usize) -> Result<(), String> {
     ClientId::parse(client_id).map_err(|why| why.to_string())?;
+    if broker_core::is_group_id(client_id) {
+        return Err("client identifiers that begin with `$share/` stand for shared subscriptions".into());
+    }
     if client_id.len() > bytes_max {
         return Err(format!(
             "the client identifier has {} bytes, at most {bytes_max} are allowed",

@@ -121,6 +121,7 @@ fn add(sum: &mut Counters, other: &Counters) {
         refused_no_room,
         batches_refused,
         link_timeouts,
+        shared_returned,
         damaged_messages,
     } = other;
     sum.clients_connected += clients_connected;
@@ -147,6 +148,7 @@ fn add(sum: &mut Counters, other: &Counters) {
     sum.refused_no_room += refused_no_room;
     sum.batches_refused += batches_refused;
     sum.link_timeouts += link_timeouts;
+    sum.shared_returned += shared_returned;
     sum.damaged_messages += damaged_messages;
 }
 
@@ -228,6 +230,10 @@ pub(crate) fn describe() {
         "Deliveries that a link did not answer in time."
     );
     describe_counter!(
+        "twinmq_shared_returned_total",
+        "Messages of shared subscriptions that a member gave back, to be handed to another."
+    );
+    describe_counter!(
         "twinmq_damaged_messages_total",
         "Stored messages that could not be read back."
     );
@@ -263,6 +269,7 @@ fn record(stats: &Stats) {
     counter!("twinmq_messages_refused_total", "reason" => "no_room").absolute(counters.refused_no_room);
     counter!("twinmq_batches_refused_total").absolute(counters.batches_refused);
     counter!("twinmq_link_timeouts_total").absolute(counters.link_timeouts);
+    counter!("twinmq_shared_returned_total").absolute(counters.shared_returned);
     counter!("twinmq_damaged_messages_total").absolute(counters.damaged_messages);
 }
 

@@ -8,6 +8,7 @@ use mqtt_wire::{ClientId, ConnAck, Connect, Disconnect, Packet, Properties, QoS,
 use super::{Allowance, Client, OutgoingAliases, Pause, Verdicts};
 use crate::{
     Badge, ConnectionId, Departure, Output, Outputs, Shard, Shelf,
+    group::is_group_id,
     hold::{Line, What},
     message::Message,
     output::Told,
@@ -25,7 +26,8 @@ impl Shard {
         badge: Badge,
         out: &mut Outputs,
     ) {
-        let Ok(client_id) = ClientId::parse(&connect.client_id) else {
+        let client_id = ClientId::parse(&connect.client_id).ok();
+        let Some(client_id) = client_id.filter(|id| !is_group_id(id.as_str())) else {
             out.duties.push(Output::Close { connection });
             return;
         };
@@ -106,10 +108,14 @@ impl Shard {
     }
 
     fn begin_session(&mut self, client_id: &ClientId, badge: &Badge) -> SessionId {
-        self.last_session += 1;
-        let number = (self.last_session << SESSION_SHARD_BITS) | u64::from(self.id.0);
+        let number = self.next_session_number();
         self.sessions
             .insert(Session::new(number, client_id.clone(), badge.clone()))
+    }
+
+    pub(crate) fn next_session_number(&mut self) -> u64 {
+        self.last_session += 1;
+        (self.last_session << SESSION_SHARD_BITS) | u64::from(self.id.0)
     }
 
     fn new_client(&self, line: Line, session: SessionId, connect: &Connect, keep_alive_secs: u16) -> Client {
@@ -168,7 +174,8 @@ impl Shard {
         };
         let (durable, number) = (session.durable(), session.number);
         for (filter, options) in session.subscriptions.clone() {
-            if let Some(interest) = self.topics.subscribe(&filter, id, options, durable) {
+            let is_shared = filter.shared().is_some(); // Its group is told when the client is open.
+            if !is_shared && let Some(interest) = self.topics.subscribe(&filter, id, options, durable) {
                 self.tell_interest(&filter, interest, out);
             }
             if durable {
@@ -234,7 +241,6 @@ impl Shard {
                 .as_ref()
                 .filter(|_| connect.request_response_information)
                 .map(|template| template.replace("%c", &connect.client_id)),
-            shared_available: Some(false),
             server_keep_alive_secs: (keep_alive_secs != connect.keep_alive_secs).then_some(keep_alive_secs),
             ..ConnAck::default()
         }
@@ -271,6 +277,7 @@ impl Shard {
             },
             out,
         );
+        self.join_all(id, out);
         if resumed {
             self.note_catching_up(id);
             self.resume_flights(id, out);
@@ -325,6 +332,7 @@ fn will(will: &mqtt_wire::Will) -> Will {
             qos: will.qos,
             retain: will.retain,
             expires: None,
+            publisher: 0,
         }),
     }
 }

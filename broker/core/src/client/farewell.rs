@@ -100,10 +100,14 @@ impl Shard {
         };
         let id = client.session;
         let wall = self.wall;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.connection = None;
+        }
+        self.join_all(id, out);
+        self.give_back_shares(id, out);
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        session.connection = None;
         session.left = Some(wall);
         session.sent_before = session
             .sent_before
@@ -198,13 +202,11 @@ impl Shard {
         else {
             return false;
         };
-        let message = match expiry_secs {
-            None => message,
-            Some(secs) => Arc::new(Message {
-                expires: Some(Expiry::after(now, secs)),
-                ..(*message).clone()
-            }),
-        };
+        let message = Arc::new(Message {
+            expires: expiry_secs.map(|secs| Expiry::after(now, secs)),
+            publisher: self.publisher(id),
+            ..(*message).clone()
+        });
         let route = self.topics.route(&message.topic);
         let keep = Keep::asked(message.retain, &message.topic);
         let mut publication = Publication::of(&message);
@@ -228,7 +230,12 @@ impl Shard {
             return;
         };
         self.counters.subscriptions -= session.subscriptions.len() as u64;
-        for (filter, _) in &session.subscriptions {
+        self.leave_all(&session, out);
+        for (filter, _) in session
+            .subscriptions
+            .iter()
+            .filter(|(filter, _)| filter.shared().is_none())
+        {
             if let Some(interest) = self.topics.unsubscribe(filter, id) {
                 self.tell_interest(filter, interest, out);
             }

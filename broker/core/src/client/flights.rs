@@ -4,6 +4,7 @@ use mqtt_wire::{Ack, ClientId, Packet, PacketId, QoS, ReasonCode, Version};
 
 use crate::{
     ConnectionId, Outputs, Shard, Shelf,
+    group::Fate,
     hold::What,
     output::Told,
     record::{self, Outgoing},
@@ -51,6 +52,11 @@ impl Shard {
         };
         if stage == Stage::AwaitRecord {
             (flight.stage, flight.unsent) = (Stage::Published, true);
+            if let Some(share) = flight.share.take() {
+                flight.waiting.body = share.body.filter(|_| flight.seq.is_some());
+                let fate = flight.seq.map_or(Fate::Done, |_| Fate::Taken);
+                self.answer_share(*share, fate, out);
+            }
             return;
         }
         flight.stage = Stage::Released;
@@ -100,6 +106,7 @@ impl Shard {
         }
         let client_id = flight.replace.map(|_| session.client_id.clone());
         self.consumed(id, flight.seq, flight.waiting.body, out);
+        self.done(flight.share, out);
         self.settled(client_id, flight.replace, out);
         true
     }

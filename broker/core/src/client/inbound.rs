@@ -27,6 +27,8 @@ pub(crate) struct Publication<'a> {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) expires: Option<Expiry>,
+    /// As in [`Message`].
+    pub(crate) publisher: u32,
     pub(crate) shared: Option<Arc<Message>>,
 }
 
@@ -40,6 +42,7 @@ impl<'a> Publication<'a> {
             qos: message.qos,
             retain: message.retain,
             expires: message.expires,
+            publisher: message.publisher,
             shared: Some(Arc::clone(message)),
         }
     }
@@ -54,6 +57,7 @@ impl<'a> Publication<'a> {
                 qos: self.qos,
                 retain: self.retain,
                 expires: self.expires,
+                publisher: self.publisher,
             })
         });
         Arc::clone(shared)
@@ -235,6 +239,7 @@ impl Shard {
             qos: publish.qos,
             retain: publish.retain,
             expires: self.expiry_of(publish),
+            publisher: self.publisher(session),
             shared: None,
         };
         let keep = Keep::asked(publish.retain, topic);

@@ -28,6 +28,9 @@ impl Shard {
         let qos = publication.qos.min(target.qos);
         let retain = publication.retain && target.retain_as_published;
         let session = self.sessions.get_mut(target.session)?;
+        if session.group.is_some() {
+            return self.deliver_to_group(target, publication, out);
+        }
         let connection = session.connection?;
         let client = self.clients.get_mut(connection.0 as usize)?.as_mut()?;
         let unsent = out.outbox(connection).map_or(0, Outbox::len);
@@ -79,13 +82,14 @@ impl Shard {
                 replace,
                 dup: false,
                 unsent: false,
+                share: None,
             });
         }
         Some(true)
     }
 
     /// Queues a message that is not kept on disk. Whether there was room.
-    fn queue(
+    pub(crate) fn queue(
         &mut self,
         target: &Target,
         publication: &mut Publication<'_>,
@@ -110,6 +114,7 @@ impl Shard {
             hold: None,
             replace,
             dup: false,
+            share: None,
         };
         if replace.is_some() {
             match session.queue.replace(entry) {
@@ -131,6 +136,9 @@ impl Shard {
 
     /// Sends what waits for a session, as far as its client's window and outbox have room and nothing is held.
     pub(crate) fn pump(&mut self, id: SessionId, out: &mut Outputs) {
+        if !self.is_client(id) {
+            return self.hand_out_later(id);
+        }
         self.send_flights(id, out);
         while let Some(entry) = self.next_to_send(id, out) {
             self.send_entry(id, entry, out);
@@ -152,8 +160,7 @@ impl Shard {
             return None;
         }
         let entry = session.queue.front()?;
-        let needs_record = entry.waiting.qos == QoS::ExactlyOnce && entry.seq.is_some();
-        if !needs_record && session.inflight.awaits_record() {
+        if !entry.needs_record() && session.inflight.awaits_record() {
             return None;
         }
         if entry.waiting.qos > QoS::AtMostOnce
@@ -164,7 +171,7 @@ impl Shard {
         session.queue.pop()
     }
 
-    fn send_entry(&mut self, id: SessionId, entry: Entry, out: &mut Outputs) {
+    fn send_entry(&mut self, id: SessionId, mut entry: Entry, out: &mut Outputs) {
         let now = self.steady;
         let Some(session) = self.sessions.get_mut(id) else {
             return;
@@ -175,16 +182,25 @@ impl Shard {
         if entry.message.expires.is_some_and(|expires| expires.is_over(now)) {
             self.counters.dropped_expired += 1;
             self.consumed(id, entry.seq, entry.waiting.body, out);
+            self.done(entry.share, out);
             return;
         }
         if entry.waiting.qos == QoS::AtMostOnce {
             let client_id = entry.replace.map(|_| session.client_id.clone());
             self.send_message(connection, &entry.message, &entry.waiting, false, None, out);
             self.settled(client_id, entry.replace, out);
+            self.done(entry.share, out);
             return;
         }
         let packet_id = session.inflight.take_id();
-        let needs_record = entry.waiting.qos == QoS::ExactlyOnce && entry.seq.is_some();
+        let needs_record = entry.needs_record();
+        if needs_record && entry.share.is_some() && session.durable() {
+            entry.seq = Some(session.queue.take_seq_under_way());
+        }
+        // At QoS 2 it is the member's from here on.
+        let let_go = entry
+            .share
+            .take_if(|_| !needs_record && entry.waiting.qos == QoS::ExactlyOnce);
         let flight = Flight {
             id: packet_id,
             stage: if needs_record {
@@ -198,19 +214,22 @@ impl Shard {
             replace: entry.replace,
             dup: entry.dup,
             unsent: false,
+            share: entry.share,
         };
-        session.inflight.push(flight);
-        if let (true, Some(seq)) = (needs_record, entry.seq) {
-            let key = record::packet_key(session.number, packet_id);
+        if needs_record {
             self.holds.touch(id);
-            self.holds.batch.put(
-                Shelf::Inflight,
-                &key,
-                &record::write_outgoing(Outgoing::Published(seq)),
-            );
+            flight.write_move(session.number, &mut self.holds.batch);
+            if let Some(seq) = entry.seq {
+                let key = record::packet_key(session.number, packet_id);
+                let outgoing = record::write_outgoing(Outgoing::Published(seq));
+                self.holds.batch.put(Shelf::Inflight, &key, &outgoing);
+            }
+            session.inflight.push(flight);
             self.await_outgoing_record(id, packet_id, Stage::AwaitRecord);
             return;
         }
+        session.inflight.push(flight);
+        self.done(let_go, out);
         if !self.send_message(
             connection,
             &entry.message,

@@ -40,7 +40,7 @@ impl Shard {
                 (
                     index,
                     Question::Subscribe {
-                        filter: asked.filter.clone(),
+                        filter: topics_of(&asked.filter),
                     },
                 )
             })
@@ -78,15 +78,8 @@ impl Shard {
 
     /// Why a filter cannot be granted to anybody.
     fn refusal(&self, filter: &TopicFilter) -> Option<ReasonCode> {
-        if filter.shared().is_some() {
-            return Some(ReasonCode::SharedSubscriptionsNotSupported);
-        }
         let too_long = filter.as_str().len() > self.settings.topic_bytes_max
-            || filter
-                .as_str()
-                .split('/')
-                .nth(self.settings.topic_levels_max)
-                .is_some();
+            || filter.levels().nth(self.settings.topic_levels_max).is_some();
         too_long.then_some(ReasonCode::TopicFilterInvalid)
     }
 
@@ -184,6 +177,9 @@ impl Shard {
                 .put(Shelf::Subscriptions, &key, &record::write_options(&options));
         }
         self.counters.subscriptions += u64::from(new);
+        if filter.shared().is_some() {
+            return Ok((new, None)); // Its group subscribes.
+        }
         Ok((new, self.topics.subscribe(filter, id, options, durable)))
     }
 
@@ -234,7 +230,10 @@ impl Shard {
                 );
             }
             self.counters.subscriptions -= 1;
-            if let Some(interest) = self.topics.unsubscribe(filter, id) {
+            let member = session.number;
+            if filter.shared().is_some() {
+                self.leave(member, filter, out);
+            } else if let Some(interest) = self.topics.unsubscribe(filter, id) {
                 self.tell_interest(filter, interest, out);
             }
         }
@@ -256,16 +255,13 @@ impl Shard {
         changes: Vec<(TopicFilter, Interest)>,
         out: &mut Outputs,
     ) {
-        // Another session may have brought the same filter just before, and others may not know of that yet.
-        let notes = if changes.is_empty() && self.notes_due == 0 {
-            0
-        } else {
-            usize::from(self.shards) - 1
-        };
+        let notes = self.notes_wanted(!changes.is_empty());
+        let session = then.as_ref().map(|then| then.session);
+        let joins: Vec<(TopicFilter, Options)> = then.iter().flat_map(Subscribed::shared).collect();
         for (filter, interest) in changes {
             self.tell_interest(&filter, interest, out);
         }
-        let waits = notes + usize::from(stored);
+        let waits = notes + joins.len() + usize::from(stored);
         if waits == 0 {
             return self.send_and_then(line, &bytes, then, out);
         }
@@ -274,11 +270,30 @@ impl Shard {
             self.holds.await_batch(hold);
         }
         if notes > 0 {
-            self.notes_due += notes;
-            let number = hold.number;
-            for shard in self.other_shards() {
-                Self::post(shard, Letter::InterestsNoted { number }, out);
+            self.ask_for_notes(hold.number, notes, out);
+        }
+        for (filter, options) in joins {
+            if let Some(session) = session {
+                self.join(session, &filter, options, Some(hold.number), out);
             }
+        }
+    }
+
+    /// How many shards have to say that they know of this shard's interests, when some have just changed or not.
+    pub(crate) fn notes_wanted(&self, changed: bool) -> usize {
+        // Another session may have brought the same filter just before, and others may not know of that yet.
+        if changed || self.notes_due > 0 {
+            usize::from(self.shards) - 1
+        } else {
+            0
+        }
+    }
+
+    /// Asks all other shards to say so, for what waits under this number.
+    pub(crate) fn ask_for_notes(&mut self, number: u64, notes: usize, out: &mut Outputs) {
+        self.notes_due += notes;
+        for shard in self.other_shards() {
+            Self::post(shard, Letter::InterestsNoted { number }, out);
         }
     }
 
@@ -312,7 +327,11 @@ impl Shard {
         let Some(Subscribed { session, filters }) = then else {
             return;
         };
-        for (filter, options, new) in filters {
+        // A shared subscription brings no retained messages, and nobody is told of it.
+        for (filter, options, new) in filters
+            .into_iter()
+            .filter(|(filter, ..)| filter.shared().is_none())
+        {
             self.tell_subscribed(session, &filter, false, out);
             let wanted = match options.retain_handling {
                 RetainHandling::SendAtSubscribe => true,
@@ -333,7 +352,7 @@ impl Shard {
         resumed: bool,
         out: &mut Outputs,
     ) {
-        let Some(session) = self.sessions.get(id) else {
+        let Some(session) = self.sessions.get(id).filter(|_| filter.shared().is_none()) else {
             return;
         };
         for (link, state) in self.links.each() {
@@ -348,6 +367,13 @@ impl Shard {
             }
         }
     }
+}
+
+/// The topics a filter is about, shared or not.
+fn topics_of(filter: &TopicFilter) -> TopicFilter {
+    let shared = filter.shared();
+    let topics = shared.and_then(|shared| TopicFilter::parse(shared.filter).ok());
+    topics.unwrap_or_else(|| filter.clone())
 }
 
 const fn granted_reason(qos: QoS) -> ReasonCode {

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use mqtt_wire::TopicFilter;
 
-use super::{Recovered, RecoveredSession, Versioned};
+use super::{Recovered, RecoveredGroup, RecoveredSession, Versioned};
 use crate::{
     Moment, Shard, Shelf,
+    group::Group,
     message::Message,
     record,
     session::{CatchUp, Inflight, Session},
@@ -31,6 +32,46 @@ impl Shard {
         self.restore_retained(recovered.retained, recovered.last_retained);
         for session in recovered.sessions {
             self.restore_session(session);
+        }
+        for group in recovered.groups {
+            self.restore_group(group);
+        }
+    }
+
+    /// A group is as it was, but that nobody is connected. One without a record is founded again.
+    fn restore_group(&mut self, recovered: RecoveredGroup) {
+        let RecoveredGroup {
+            filter,
+            session: kept,
+            members,
+        } = recovered;
+        let Some(mut group) = Group::of(&filter) else {
+            return;
+        };
+        for (number, member) in members {
+            group.join(number, member);
+        }
+        let number = match &kept {
+            Some(kept) => kept.number,
+            None => self.next_session_number(),
+        };
+        let options = group.options();
+        if let (Some(_), Some(options)) = (&kept, options) {
+            group.subscribed = Some((options.qos, true));
+        }
+        let topics = group.topics.clone();
+        let Some(id) = self.begin_group(number, group) else {
+            return;
+        };
+        let (Some(kept), Some(options)) = (kept, options) else {
+            self.found_again(id);
+            return;
+        };
+        self.topics.subscribe(&topics, id, options, true);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.queue = kept.queue;
+            session.expiry_secs = u32::MAX;
+            session.recorded = true;
         }
     }
 
@@ -112,7 +153,10 @@ impl Shard {
         let filters = session.subscriptions.clone();
         self.counters.subscriptions += filters.len() as u64;
         let id = self.sessions.insert(session);
-        for (filter, options) in filters {
+        for (filter, options) in filters
+            .into_iter()
+            .filter(|(filter, _)| filter.shared().is_none())
+        {
             self.topics.subscribe(&filter, id, options, durable);
         }
         if let Some(at) = will_at {

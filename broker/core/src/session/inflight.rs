@@ -5,8 +5,10 @@ use std::{collections::VecDeque, sync::Arc};
 use mqtt_wire::{PacketId, QoS};
 
 use crate::{
+    Batch, Shelf,
+    group::Share,
     message::Message,
-    record::{Outgoing, Waiting},
+    record::{self, Outgoing, Waiting},
 };
 
 /// How far an outgoing message is.
@@ -37,6 +39,8 @@ pub(crate) struct Flight {
     pub(crate) dup: bool,
     /// Whether PUBLISH has still to be sent on this connection.
     pub(crate) unsent: bool,
+    /// If it still belongs to a shared subscription's group.
+    pub(crate) share: Option<Box<Share>>,
 }
 
 impl Flight {
@@ -49,6 +53,28 @@ impl Flight {
             }
             _ => None,
         }
+    }
+
+    /// Moves what still belongs to a group on disk, at `QoS` 2, to this session, or off the disk if this session has no
+    /// place there: no other client may get it from now on [MQTT-4.8.2-5]. Whether there is something to move.
+    pub(crate) fn write_move(&self, session: u64, batch: &mut Batch) -> bool {
+        let (Some(share), Some(message)) = (&self.share, &self.message) else {
+            return false;
+        };
+        let Some(stands) = share.seq.filter(|_| self.stage == Stage::AwaitRecord) else {
+            return false;
+        };
+        batch.delete(Shelf::Queue, &record::queue_key(share.group, stands));
+        if let Some(seq) = self.seq {
+            let mut value = Vec::new();
+            let waiting = Waiting {
+                body: share.body,
+                ..self.waiting.clone()
+            };
+            record::write_queue_entry(&mut value, &waiting, message);
+            batch.put(Shelf::Queue, &record::queue_key(session, seq), &value);
+        }
+        true
     }
 }
 
@@ -140,6 +166,18 @@ impl Inflight {
             return None;
         }
         self.flights.remove(at)
+    }
+
+    /// Takes out the messages at `QoS` 1 that belong to groups: others may get them.
+    pub(crate) fn take_shares(&mut self) -> Vec<Share> {
+        let mut shares = Vec::new();
+        self.flights.retain(|flight| {
+            let share = flight.share.as_deref();
+            let goes_back = share.filter(|_| flight.waiting.qos < QoS::ExactlyOnce);
+            shares.extend(goes_back);
+            goes_back.is_none()
+        });
+        shares
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Flight> {

@@ -6,7 +6,9 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{Expiry, hold::HoldId, message::Message, recall::Page, record::Waiting};
+use mqtt_wire::QoS;
+
+use crate::{Expiry, group::Share, hold::HoldId, message::Message, recall::Page, record::Waiting};
 
 /// One waiting message that is in memory.
 #[derive(Debug)]
@@ -21,6 +23,16 @@ pub(crate) struct Entry {
     pub(crate) replace: Option<u64>,
     /// Whether it may have been sent before the broker was restarted.
     pub(crate) dup: bool,
+    /// If it belongs to a shared subscription's group, which it goes back to when the client leaves before it is sent.
+    pub(crate) share: Option<Box<Share>>,
+}
+
+impl Entry {
+    /// Whether something has to be kept on disk before it may be sent: its packet id, or that it is its group's no longer.
+    pub(crate) fn needs_record(&self) -> bool {
+        let stands = self.seq.is_some() || self.share.as_ref().is_some_and(|share| share.seq.is_some());
+        self.waiting.qos == QoS::ExactlyOnce && stands
+    }
 }
 
 /// How many messages pile up before a session's cursor before they are removed from disk together.
@@ -264,6 +276,7 @@ impl Queue {
                 hold: None,
                 replace: None,
                 dup,
+                share: None,
             });
         }
         let rest = page.next.unwrap_or(page.to);
@@ -281,6 +294,37 @@ impl Queue {
     /// The reading back failed: it may be tried again.
     pub(crate) const fn recall_failed(&mut self) {
         self.recalling = false;
+    }
+
+    /// Gives out a sequence number for a message that stands on disk from now on, and is under way at once.
+    pub(crate) fn take_seq_under_way(&mut self) -> u64 {
+        let seq = self.take_seq();
+        // It is not to be read back with what waits before it.
+        if !self.is_empty() {
+            let first = self.first_seq();
+            self.taken.retain(|taken| *taken >= first);
+            self.taken.push(seq);
+        }
+        seq
+    }
+
+    /// Takes out the messages that belong to groups, in order.
+    pub(crate) fn take_shares(&mut self) -> Vec<Share> {
+        let mut shares = Vec::new();
+        let (mut messages, mut bytes) = (0, 0);
+        self.loaded.retain(|entry| {
+            let Some(share) = entry.share.as_deref() else {
+                return true;
+            };
+            shares.push(*share);
+            messages += 1;
+            bytes += entry.message.len_bytes() as u64;
+            false
+        });
+        self.messages = self.messages.saturating_sub(messages);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.loaded_bytes -= bytes;
+        shares
     }
 
     /// The client is gone: what is on disk leaves memory, what is not is dropped.

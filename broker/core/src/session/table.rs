@@ -38,10 +38,6 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.by_client.len()
-    }
-
     pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
         let place = self.places.get(id.place as usize)?;
         place

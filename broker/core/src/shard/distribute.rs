@@ -249,7 +249,7 @@ impl Shard {
         let settings = Arc::clone(&self.settings);
         let qos = message.qos.min(target.qos);
         let session = self.sessions.get_mut(target.session)?;
-        let online = session.connection.is_some();
+        let online = session.is_connected();
         let stands_on_disk = session.durable() && qos > QoS::AtMostOnce;
         if !online && !stands_on_disk {
             return None;
@@ -294,6 +294,7 @@ impl Shard {
             hold: Some(id),
             replace: None,
             dup: false,
+            share: None,
         };
         let memory = if online { settings.queue_memory_bytes } else { 0 };
         session.queue.push(entry, memory);
@@ -305,7 +306,10 @@ impl Shard {
         let from = way.from;
         let (only, except) = match way.receivers {
             Receivers::All => (None, None),
-            Receivers::Only(client) => (Some(self.sessions.of_client(client)), None),
+            Receivers::Only(client) => (
+                Some(self.sessions.of_client(client).filter(|id| self.is_client(*id))),
+                None,
+            ),
             Receivers::Except(client) => (None, self.sessions.of_client(client)),
         };
         way.route.sessions.iter().filter(move |target| {

@@ -223,6 +223,7 @@ impl Shard {
             },
             retain: link.retain,
             expires: None,
+            publisher: 0,
         });
         let replace = link.replace;
         let receivers = match link.to {

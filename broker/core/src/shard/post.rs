@@ -98,6 +98,11 @@ impl Shard {
                 Self::post(from, Letter::RetainedFound { number, page }, out);
             }
             Letter::RetainedFound { number, page } => self.retained_found(number, page, out),
+            Letter::Join(join) => self.take_join(from, *join, out),
+            Letter::Joined { number, refused } => self.happened(number, refused, out),
+            Letter::Leave { filter, member } => self.take_leave(&filter, member, out),
+            Letter::Handout(handout) => self.take_handout(*handout, out),
+            Letter::ShareAnswered { group, number, fate } => self.share_answered(group, number, fate, out),
             Letter::BodyReleased { body } => self.body_released(body),
         }
     }

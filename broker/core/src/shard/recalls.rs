@@ -19,11 +19,7 @@ pub(crate) struct Purge {
 impl Shard {
     /// Asks for the next page of a session's waiting messages, if it is needed.
     pub(crate) fn recall(&mut self, id: SessionId, out: &mut Outputs) {
-        let Some(session) = self
-            .sessions
-            .get_mut(id)
-            .filter(|session| session.connection.is_some())
-        else {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_connected()) else {
             return;
         };
         if let Some((from, to)) = session.queue.wants_recall() {
@@ -53,7 +49,7 @@ impl Shard {
         session
             .queue
             .recalled(page, |expires| expires.recovered(started, grace, sessions_last));
-        if session.connection.is_none() {
+        if !session.is_connected() {
             session.queue.unload();
         }
         self.pump(id, out);

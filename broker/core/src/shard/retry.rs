@@ -53,14 +53,18 @@ impl Shard {
 
     /// Writes everything of a session but its queue and receipts, as it is now.
     fn write_again(&mut self, id: SessionId) {
+        if self.found_again(id) {
+            return;
+        }
         self.record_session(id);
+        self.write_returned(id, |group, write| group.returned().for_each(write));
         let Some(session) = self.sessions.get(id) else {
             return;
         };
         let steps = if session.durable() {
             write_state(session, &mut self.holds.batch)
         } else {
-            Vec::new()
+            write_moves(session, &mut self.holds.batch)
         };
         self.holds.touch(id);
         // With nothing to record the wait ends with the round, and what was to be read back is asked for again.
@@ -85,6 +89,7 @@ fn write_state(session: &Session, batch: &mut Batch) -> Vec<(mqtt_wire::PacketId
         let Some(outgoing) = flight.outgoing() else {
             continue;
         };
+        flight.write_move(number, batch);
         let key = record::packet_key(number, flight.id);
         batch.put(Shelf::Inflight, &key, &record::write_outgoing(outgoing));
         if matches!(flight.stage, Stage::AwaitRecord | Stage::AwaitReleaseRecord) {
@@ -94,4 +99,11 @@ fn write_state(session: &Session, batch: &mut Batch) -> Vec<(mqtt_wire::PacketId
     let cursor = session.cursor();
     batch.put(Shelf::Cursors, &from, &cursor.to_be_bytes());
     steps
+}
+
+/// What is to be taken from groups for a session that is not kept itself.
+fn write_moves(session: &Session, batch: &mut Batch) -> Vec<(mqtt_wire::PacketId, Stage)> {
+    let flights = session.inflight.iter();
+    let moved = flights.filter(|flight| flight.write_move(session.number, batch));
+    moved.map(|flight| (flight.id, flight.stage)).collect()
 }

@@ -23,6 +23,7 @@ mod restart;
 mod retained;
 mod room;
 mod shards;
+mod shared;
 mod subscriptions;
 mod takeover;
 mod violations;

@@ -226,7 +226,7 @@ fn suback_answers_each_filter() {
             world.client(client).granted(),
             [
                 ReasonCode::Success,
-                ReasonCode::SharedSubscriptionsNotSupported,
+                ReasonCode::GrantedQoS1,
                 ReasonCode::GrantedQoS1,
                 ReasonCode::TopicFilterInvalid,
                 ReasonCode::GrantedQoS2,

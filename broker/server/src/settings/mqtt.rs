@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use broker_core::SharedStrategy;
 use mqtt_wire::{QoS, TopicName};
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
@@ -62,6 +63,8 @@ pub struct RawMqtt {
     pub server_reference: Option<String>,
     /// What MQTT 5 clients that ask are told to build response topics from. By default they are told nothing.
     pub response_information: Option<String>,
+    /// How a shared subscription chooses the member that gets a message.
+    pub shared_strategy: Option<String>,
     /// Verdicts remembered for one connection.
     pub verdicts_max: Option<i64>,
     /// How long a link may take to answer for a message it is responsible for.
@@ -72,6 +75,14 @@ pub struct RawMqtt {
     pub store_bytes_max: Option<String>,
 }
 
+const SHARED_STRATEGIES: [(&str, SharedStrategy); 6] = [
+    ("round_robin", SharedStrategy::RoundRobin),
+    ("random", SharedStrategy::Random),
+    ("sticky", SharedStrategy::Sticky),
+    ("least_inflight", SharedStrategy::LeastInflight),
+    ("hash_client", SharedStrategy::HashClient),
+    ("hash_topic", SharedStrategy::HashTopic),
+];
 const FIELD_MAX: i64 = 65_535;
 const FIELD_BYTES_MAX: u64 = 65_535;
 const RATE_MAX: i64 = 1_000_000_000;
@@ -226,6 +237,12 @@ impl RawMqtt {
                 self.response_information,
                 "a topic without wildcards, such as \"responses/%c\"",
                 |text| text.len() <= TEXT_BYTES_MAX && TopicName::parse(text).is_ok(),
+            ),
+            shared_strategy: check.choice(
+                "shared_strategy",
+                self.shared_strategy,
+                rules.shared_strategy,
+                &SHARED_STRATEGIES,
             ),
             verdicts_max: check.number(
                 "verdicts_max",

@@ -33,6 +33,7 @@ fn all_problems_are_told_at_once_with_their_keys() {
         qos_max: Some(3),
         receive_maximum: Some(0),
         keep_alive_max: Some("1d".into()),
+        shared_strategy: Some("fair".into()),
         ..RawMqtt::default()
     };
     let mut with_tls = listener("mqtt", "localhost:1883");
@@ -65,6 +66,7 @@ fn all_problems_are_told_at_once_with_their_keys() {
             "mqtt.qos_max",
             "mqtt.receive_maximum",
             "mqtt.keep_alive_max",
+            "mqtt.shared_strategy",
         ]
     );
 }

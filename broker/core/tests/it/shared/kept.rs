@@ -1,0 +1,256 @@
+//! Groups with members whose sessions outlive their connections.
+
+use broker_core::{
+    Settings, Shelf,
+    testing::{ClientRef, World, clean, persistent},
+};
+use mqtt_wire::{Connect, QoS, ReasonCode, Version};
+
+use super::{GROUP, all, counts, member, numbers, publish_numbers, publisher};
+use crate::{everywhere, everywhere_with};
+
+fn kept_member(world: &mut World, name: &str, qos: QoS) -> ClientRef {
+    let client = world.connect(persistent(Version::V5, name));
+    world.subscribe(client, GROUP, qos);
+    client
+}
+
+fn back(world: &mut World, name: &str) -> ClientRef {
+    world.connect(persistent(Version::V5, name))
+}
+
+/// While nobody is there the group keeps what it is sent, also over crashes and other numbers of shards.
+#[test]
+fn absent_group_keeps_its_messages() {
+    everywhere(|world| {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            for name in ["one", "two"] {
+                let client = kept_member(world, name, QoS::ExactlyOnce);
+                world.drop_connection(client);
+            }
+            let publisher = publisher(world);
+            publish_numbers(world, publisher, 10, qos);
+            assert_eq!(world.disk().len(Shelf::Queue), 10);
+            let shards = world.shards();
+            world.crash_into(shards % 4 + 1);
+            let one = back(world, "one");
+            let two = back(world, "two");
+            assert_eq!(numbers(world, &[one, two]), all(10));
+            for name in ["one", "two"] {
+                world.connect(clean(Version::V5, name));
+            }
+            assert_eq!(world.disk().len(Shelf::Queue), 0);
+            assert_eq!(world.disk().len(Shelf::Sessions), 0);
+            world.crash_into(shards);
+        }
+    });
+}
+
+/// A message at QoS 1 that a member had when the process died is handed out again, with DUP.
+#[test]
+fn unacknowledged_messages_come_again_after_a_crash() {
+    everywhere(|world| {
+        let silent = kept_member(world, "silent", QoS::AtLeastOnce);
+        world.client_mut(silent).acknowledges = false;
+        let publisher = publisher(world);
+        publish_numbers(world, publisher, 5, QoS::AtLeastOnce);
+        world.crash();
+        let other = member(world, "other", QoS::AtLeastOnce);
+        assert_eq!(numbers(world, &[other]), all(5));
+        assert!(world.client(other).messages().all(|message| message.dup));
+        world.crash();
+        let silent = back(world, "silent");
+        assert_eq!(counts(world, &[silent]), [0], "they were acknowledged");
+    });
+}
+
+/// [MQTT-4.8.2-4] At QoS 2 a message stays with the member that got it, though others are there.
+#[test]
+fn begun_exchange_is_completed_with_the_same_member() {
+    everywhere(|world| {
+        for crashes in [false, true] {
+            let chosen = kept_member(world, "chosen", QoS::ExactlyOnce);
+            world.client_mut(chosen).acknowledges = false;
+            let publisher = publisher(world);
+            publish_numbers(world, publisher, 3, QoS::ExactlyOnce);
+            let first: Vec<_> = world.client(chosen).messages().cloned().collect();
+            assert_eq!(first.len(), 3);
+            let other = member(world, "other", QoS::ExactlyOnce);
+            if crashes {
+                world.crash();
+            } else {
+                world.drop_connection(chosen);
+            }
+            assert_eq!(counts(world, &[other]), [0]);
+            let other = member(world, "other", QoS::ExactlyOnce);
+            let chosen = back(world, "chosen");
+            let again: Vec<_> = world.client(chosen).messages().cloned().collect();
+            assert_eq!(again.len(), 3);
+            for (again, first) in again.iter().zip(&first) {
+                assert_eq!((again.id, &again.payload), (first.id, &first.payload));
+                assert!(again.dup);
+            }
+            assert_eq!(counts(world, &[other]), [0]);
+            world.drop_connection(other);
+            world.connect(clean(Version::V5, "chosen"));
+            assert_eq!(world.disk().len(Shelf::Queue), 0);
+        }
+    });
+}
+
+/// [MQTT-4.8.2-5] When the session of the member that got a message at QoS 2 ends, nobody else gets it.
+#[test]
+fn begun_exchange_ends_with_its_session() {
+    everywhere(|world| {
+        for connect in [clean, persistent] {
+            let chosen = world.connect(connect(Version::V5, "chosen"));
+            world.subscribe(chosen, GROUP, QoS::ExactlyOnce);
+            world.client_mut(chosen).acknowledges = false;
+            let other = kept_member(world, "other", QoS::ExactlyOnce);
+            world.drop_connection(other);
+            let publisher = publisher(world);
+            publish_numbers(world, publisher, 3, QoS::ExactlyOnce);
+            assert_eq!(numbers(world, &[chosen]), all(3));
+            world.drop_connection(chosen);
+            let begins_anew = world.connect(clean(Version::V5, "chosen"));
+            let other = back(world, "other");
+            assert_eq!(counts(world, &[begins_anew, other]), [0, 0]);
+            assert_eq!(world.disk().len(Shelf::Queue), 0);
+            world.connect(clean(Version::V5, "other"));
+        }
+    });
+}
+
+/// What a member was not yet sent is not its own, at QoS 2 either.
+#[test]
+fn unsent_messages_go_to_another_member() {
+    everywhere(|world| {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let connect = Connect {
+                receive_maximum: std::num::NonZeroU16::new(2),
+                ..persistent(Version::V5, "slow")
+            };
+            let slow = world.connect(connect);
+            world.subscribe(slow, GROUP, QoS::ExactlyOnce);
+            world.subscribe(slow, "busy", QoS::ExactlyOnce);
+            world.client_mut(slow).acknowledges = false;
+            let publisher = publisher(world);
+            world.publish(publisher, "busy", "", QoS::ExactlyOnce);
+            publish_numbers(world, publisher, 4, qos);
+            assert_eq!(counts(world, &[slow]), [2], "its window");
+            let other = member(world, "other", QoS::ExactlyOnce);
+            // At QoS 2 what was sent is no longer the group's, so that another was handed out.
+            let is_own = usize::from(qos == QoS::ExactlyOnce);
+            assert_eq!(numbers(world, &[other]), (2 + is_own..4).collect::<Vec<_>>());
+            world.drop_connection(slow);
+            assert_eq!(numbers(world, &[other]), (is_own..4).collect::<Vec<_>>());
+            world.drop_connection(other);
+            world.connect(clean(Version::V5, "slow"));
+        }
+    });
+}
+
+/// A session that expires gives back what it had.
+#[test]
+fn expired_session_leaves_its_group() {
+    everywhere(|world| {
+        let expires = Connect {
+            session_expiry_secs: Some(60),
+            ..persistent(Version::V5, "brief")
+        };
+        let brief = world.connect(expires);
+        world.subscribe(brief, GROUP, QoS::AtLeastOnce);
+        world.drop_connection(brief);
+        let publisher = publisher(world);
+        world.publish(publisher, "room/1", "kept", QoS::AtLeastOnce);
+        assert_eq!(world.disk().len(Shelf::Queue), 1);
+        world.pass(std::time::Duration::from_secs(61));
+        assert!(world.disk().is_empty());
+        world.publish(publisher, "room/1", "nobody", QoS::AtLeastOnce);
+        let reasons: Vec<_> = world
+            .client(publisher)
+            .acks()
+            .map(|(.., reason)| reason)
+            .collect();
+        assert_eq!(reasons, [ReasonCode::Success, ReasonCode::NoMatchingSubscribers]);
+    });
+}
+
+/// A group whose record the store refuses is not joined; later it is.
+#[test]
+fn refused_group_can_be_joined_later() {
+    everywhere(|world| {
+        let client = world.connect(persistent(Version::V5, "client"));
+        world.store_full = true;
+        world.subscribe(client, GROUP, QoS::AtLeastOnce);
+        assert!(!world.client(client).is_connected());
+        world.store_full = false;
+        world.pass(std::time::Duration::from_secs(2));
+        let client = kept_member(world, "client", QoS::AtLeastOnce);
+        let publisher = publisher(world);
+        publish_numbers(world, publisher, 3, QoS::AtLeastOnce);
+        assert_eq!(numbers(world, &[client]), all(3));
+    });
+}
+
+/// While the store is full nobody is sent a message that is still on the group's disk at QoS 2; later it is.
+#[test]
+fn exchange_waits_for_a_full_store() {
+    everywhere(|world| {
+        for connect in [clean, persistent] {
+            let absent = kept_member(world, "absent", QoS::ExactlyOnce);
+            world.drop_connection(absent);
+            let publisher = publisher(world);
+            publish_numbers(world, publisher, 3, QoS::ExactlyOnce);
+            let client = world.connect(connect(Version::V5, "client"));
+            world.store_answers = false;
+            world.subscribe(client, GROUP, QoS::ExactlyOnce);
+            world.store_full = true;
+            world.store_answers = true;
+            world.settle();
+            assert_eq!(counts(world, &[client]), [0]);
+            world.store_full = false;
+            world.pass(std::time::Duration::from_secs(3));
+            let again = world.connect(connect(Version::V5, "client"));
+            world.subscribe(again, GROUP, QoS::ExactlyOnce);
+            assert_eq!(numbers(world, &[client, again]), all(3));
+            world.connect(clean(Version::V5, "client"));
+            world.connect(clean(Version::V5, "absent"));
+            assert_eq!(world.disk().len(Shelf::Queue), 0);
+        }
+    });
+}
+
+/// A long absence is read back from disk page by page, and divided.
+#[test]
+fn long_queue_is_divided_as_it_is_read_back() {
+    let settings = Settings {
+        queue_memory_bytes: 512,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let one = kept_member(world, "one", QoS::AtLeastOnce);
+        let two = kept_member(world, "two", QoS::ExactlyOnce);
+        // It shares the messages' bodies.
+        let third = world.connect(persistent(Version::V5, "third"));
+        world.subscribe(third, "room/#", QoS::AtLeastOnce);
+        for client in [one, two, third] {
+            world.drop_connection(client);
+        }
+        let publisher = publisher(world);
+        for at in 0..300 {
+            let qos = [QoS::AtLeastOnce, QoS::ExactlyOnce][at % 2];
+            world.publish(publisher, "room/1", &at.to_string(), qos);
+        }
+        assert_eq!(world.queued_bytes_in_memory(), 0);
+        let group = [back(world, "one"), back(world, "two")];
+        assert_eq!(numbers(world, &group), all(300));
+        let third = back(world, "third");
+        assert_eq!(numbers(world, &[third]), all(300));
+        assert_eq!(world.disk().len(Shelf::Bodies), 0);
+        for name in ["one", "two", "third"] {
+            world.connect(clean(Version::V5, name));
+        }
+        assert!(world.disk().is_empty());
+    });
+}
