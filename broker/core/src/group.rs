@@ -61,8 +61,8 @@ pub(crate) enum Fate {
     Done,
     /// It is the member's own now, and so is its reference to a stored body.
     Taken,
-    /// It is the group's again. If it was taken off the group's disk on the way, it has to be put back there.
-    Returned { erased: bool },
+    /// It is the group's again, and stands on disk where it stood.
+    Returned,
 }
 
 /// A message on its way from a group to a member.
@@ -343,10 +343,6 @@ impl Group {
     /// A message that came back.
     pub(crate) fn returned(&self) -> impl Iterator<Item = &Entry> {
         self.returned.values().map(|handed| &handed.entry)
-    }
-
-    pub(crate) fn returned_as(&self, number: u64) -> Option<&Entry> {
-        self.returned.get(&number).map(|handed| &handed.entry)
     }
 
     /// Where the first of its messages stands on disk that is neither waiting in the queue nor over.

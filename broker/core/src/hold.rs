@@ -193,8 +193,19 @@ pub(crate) enum What {
     Found { group: SessionId },
     /// Tell a member's home that its group's subscription is live.
     Join { home: ShardId, number: u64 },
-    /// Give a message back to its group that was about to be its member's own.
-    GiveBack { share: Share },
+    /// Give a message back to its group that was about to be its member's own, when this has put it back on disk.
+    GiveBack(Box<GiveBack>),
+}
+
+/// A message that goes back to its group, out of a session it was moved to and not sent from.
+#[derive(Debug)]
+pub(crate) struct GiveBack {
+    pub(crate) share: Share,
+    pub(crate) session: SessionId,
+    /// Where it stands under the session, if it does.
+    pub(crate) seq: Option<u64>,
+    /// What moves it on disk.
+    pub(crate) batch: Batch,
 }
 
 /// What follows a SUBACK: retained messages and the telling of links.
@@ -237,17 +248,23 @@ pub(crate) struct Upkeep {
     pub(crate) receipts: Vec<(SessionId, PacketId)>,
     /// Removals of what has a number that never comes again.
     pub(crate) removals: Batch,
+    /// Messages that go back to their groups once this is written.
+    pub(crate) give_backs: Vec<GiveBack>,
 }
 
 impl Upkeep {
     pub(crate) fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.receipts.is_empty() && self.removals.is_empty()
+        self.sessions.is_empty()
+            && self.receipts.is_empty()
+            && self.removals.is_empty()
+            && self.give_backs.is_empty()
     }
 
     pub(crate) fn append(&mut self, mut other: Self) {
         self.sessions.append(&mut other.sessions);
         self.receipts.append(&mut other.receipts);
         self.removals.append(&other.removals);
+        self.give_backs.append(&mut other.give_backs);
     }
 }
 

@@ -15,7 +15,6 @@ use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 use crate::{
     ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending},
-    group::Fate,
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
     recover::Recovered,
@@ -401,9 +400,11 @@ impl Shard {
             (What::Send { line, bytes, then }, None) => self.send_and_then(line, &bytes, then, out),
             (What::Found { group }, refused) => self.founded(group, refused, out),
             (What::Join { home, number }, refused) => self.joined(home, number, refused, out),
-            (What::GiveBack { share }, _) => {
-                self.answer_share(share, Fate::Returned { erased: true }, out);
-            }
+            (What::GiveBack(back), None) => self.given_back(&back, out),
+            (What::GiveBack(back), Some(_)) => self.retry_all_later(Upkeep {
+                give_backs: vec![*back],
+                ..Upkeep::default()
+            }),
             (What::Complete { line, id }, None) => self.complete(line, id, out),
             (What::Open { line, bytes, resumed }, None) => self.open(line, &bytes, resumed, out),
             (What::Outgoing { session, steps }, None) => self.outgoing_recorded(session, &steps, out),

@@ -2,6 +2,8 @@
 
 use mqtt_wire::{QoS, RetainHandling, Subscription};
 
+use crate::{session::SessionId, topics::Target};
+
 /// The options of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -25,6 +27,18 @@ impl Options {
             retain_handling: asked.retain_handling,
             subscription_id,
             retained_due: false,
+        }
+    }
+
+    /// What they amount to for a session that is a group's choice.
+    pub(crate) fn of_member(&self, session: SessionId) -> Target {
+        Target {
+            session,
+            durable: false,
+            qos: self.qos,
+            no_local: false,
+            retain_as_published: self.retain_as_published,
+            subscription_ids: self.subscription_id.into_iter().collect(),
         }
     }
 }

@@ -4,7 +4,6 @@ use mqtt_wire::{Ack, ClientId, Packet, PacketId, QoS, ReasonCode, Version};
 
 use crate::{
     ConnectionId, Outputs, Shard, Shelf,
-    group::Fate,
     hold::What,
     output::Told,
     record::{self, Outgoing},
@@ -52,11 +51,6 @@ impl Shard {
         };
         if stage == Stage::AwaitRecord {
             (flight.stage, flight.unsent) = (Stage::Published, true);
-            if let Some(share) = flight.share.take() {
-                flight.waiting.body = share.body.filter(|_| flight.seq.is_some());
-                let fate = flight.seq.map_or(Fate::Done, |_| Fate::Taken);
-                self.answer_share(*share, fate, out);
-            }
             return;
         }
         flight.stage = Stage::Released;
@@ -206,10 +200,14 @@ impl Shard {
             && let Some(flight) = session.inflight.next_unsent(client.receive_maximum)
         {
             flight.unsent = false;
+            let taken = flight.take_from_group();
             let (packet_id, dup, waiting) = (flight.id, flight.dup, flight.waiting.clone());
             let sent = flight.message.clone().is_some_and(|message| {
                 self.send_message(connection, &message, &waiting, dup, Some(packet_id), out)
             });
+            if let Some((share, fate)) = taken {
+                self.answer_share(share, fate, out);
+            }
             if !sent {
                 self.finish_flight(id, packet_id, waiting.qos, out);
             }

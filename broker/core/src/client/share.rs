@@ -1,13 +1,14 @@
 //! A member's side of shared subscriptions: joining and leaving groups, and what their messages become in its session.
 
-use mqtt_wire::TopicFilter;
+use mqtt_wire::{QoS, TopicFilter};
 
 use crate::{
-    Outputs, Shard, ShardId,
+    Batch, Outputs, Shard, ShardId, Shelf,
+    client::Publication,
     group::{Fate, Handout, Join, Share, publisher_hash},
-    hold::What,
+    hold::{GiveBack, What},
     mail::Letter,
-    record::Waiting,
+    record::{self, Waiting},
     session::{Entry, Session, SessionId},
     subscription::Options,
 };
@@ -84,12 +85,21 @@ impl Shard {
         } = handout;
         let Some((id, options)) = self.member(member, &filter) else {
             if let Some(share) = share {
-                self.answer_share(share, Fate::Returned { erased: false }, out);
+                self.answer_share(share, Fate::Returned, out);
             }
             return;
         };
+        let Some(share) = share else {
+            let mut publication = Publication {
+                retain: waiting.retain,
+                ..Publication::of(&message)
+            };
+            self.deliver(&options.of_member(id), &mut publication, None, out);
+            return;
+        };
+        let qos = waiting.qos.min(options.qos); // [MQTT-4.8.2-3]
         let waiting = Waiting {
-            qos: waiting.qos.min(options.qos), // [MQTT-4.8.2-3]
+            qos,
             retain: waiting.retain && options.retain_as_published,
             subscription_ids: options.subscription_id.into_iter().collect(),
             body: None,
@@ -100,8 +110,9 @@ impl Shard {
             message,
             hold: None,
             replace: None,
-            dup,
-            share: share.map(Box::new),
+            // At QoS 2 nothing that was sent comes back.
+            dup: dup && qos < QoS::ExactlyOnce,
+            share: Some(Box::new(share)),
         };
         if let Some(session) = self.sessions.get_mut(id) {
             session.queue.push(entry, 0);
@@ -145,29 +156,61 @@ impl Shard {
             .is_some_and(|session| session.group.is_none())
     }
 
-    /// A session's client is gone: what it has not acknowledged goes to others, but for what is at `QoS` 2 and was taken
-    /// out of the group for it.
+    /// A session's client is gone: what it has not acknowledged goes to others, but for what it was sent at `QoS` 2.
     pub(crate) fn give_back_shares(&mut self, id: SessionId, out: &mut Outputs) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let mut shares = session.inflight.take_shares();
-        shares.extend(session.queue.take_shares());
-        for share in shares {
-            self.answer_share(share, Fate::Returned { erased: false }, out);
+        let (mut shares, mut backs) = (Vec::new(), Vec::new());
+        for flight in session.inflight.take_shared() {
+            let Some(share) = flight.share.as_deref().copied() else {
+                continue;
+            };
+            let (seq, mut batch) = (flight.seq, Batch::default());
+            if !flight.write_back(&mut batch) {
+                shares.push(share);
+                continue;
+            }
+            if let Some(seq) = seq {
+                batch.delete(Shelf::Queue, &record::queue_key(session.number, seq));
+                session.inflight.goes_back(seq);
+            }
+            let key = record::packet_key(session.number, flight.id);
+            self.holds.touch(id);
+            self.holds.batch.delete(Shelf::Inflight, &key);
+            backs.push(GiveBack {
+                share,
+                session: id,
+                seq,
+                batch,
+            });
         }
+        shares.extend(session.queue.take_shares());
+        for back in backs {
+            self.give_back(back);
+        }
+        for share in shares {
+            self.answer_share(share, Fate::Returned, out);
+        }
+    }
+
+    /// Gives a message back to its group when it is on disk where it was.
+    pub(crate) fn give_back(&mut self, back: GiveBack) {
+        self.holds.batch.append(&back.batch);
+        let hold = self.holds.begin(1, What::GiveBack(Box::new(back)));
+        self.holds.await_batch(hold);
+    }
+
+    /// It is.
+    pub(crate) fn given_back(&mut self, back: &GiveBack, out: &mut Outputs) {
+        if let (Some(session), Some(seq)) = (self.sessions.get_mut(back.session), back.seq) {
+            session.inflight.is_back(seq);
+        }
+        self.answer_share(back.share, Fate::Returned, out);
     }
 
     /// A session is a member of no group any more.
     pub(crate) fn leave_all(&mut self, session: &Session, out: &mut Outputs) {
-        for flight in session.inflight.iter() {
-            if let Some(share) = &flight.share {
-                // It was not sent. Its group may write it again when it was removed for sure.
-                let what = What::GiveBack { share: **share };
-                let hold = self.holds.begin(1, what);
-                self.holds.await_batch(hold);
-            }
-        }
         for (filter, _) in &session.subscriptions {
             if filter.shared().is_some() {
                 self.leave(session.number, filter, out);

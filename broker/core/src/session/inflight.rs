@@ -6,7 +6,7 @@ use mqtt_wire::{PacketId, QoS};
 
 use crate::{
     Batch, Shelf,
-    group::Share,
+    group::{Fate, Share},
     message::Message,
     record::{self, Outgoing, Waiting},
 };
@@ -55,8 +55,19 @@ impl Flight {
         }
     }
 
-    /// Moves what still belongs to a group on disk, at `QoS` 2, to this session, or off the disk if this session has no
-    /// place there: no other client may get it from now on [MQTT-4.8.2-5]. Whether there is something to move.
+    /// At `QoS` 2 a message is its receiver's own as soon as it is sent: others never get it [MQTT-4.8.2-5]. Answers what
+    /// its group is to be told, if it had one.
+    pub(crate) fn take_from_group(&mut self) -> Option<(Share, Fate)> {
+        let share = *self.share.take_if(|_| self.waiting.qos == QoS::ExactlyOnce)?;
+        if self.seq.is_none() {
+            return Some((share, Fate::Done));
+        }
+        self.waiting.body = share.body;
+        Some((share, Fate::Taken))
+    }
+
+    /// Before it is sent, moves what stands on disk under a group, at `QoS` 2, to this session, or off the disk if this
+    /// session has no place there. Whether there is something to move.
     pub(crate) fn write_move(&self, session: u64, batch: &mut Batch) -> bool {
         let (Some(share), Some(message)) = (&self.share, &self.message) else {
             return false;
@@ -76,6 +87,26 @@ impl Flight {
         }
         true
     }
+
+    /// Puts what was moved, and was not sent, back to where it stood under its group. Whether it was moved.
+    pub(crate) fn write_back(&self, batch: &mut Batch) -> bool {
+        let (Some(share), Some(message)) = (&self.share, &self.message) else {
+            return false;
+        };
+        let Some(stands) = share.seq.filter(|_| self.waiting.qos == QoS::ExactlyOnce) else {
+            return false;
+        };
+        let mut value = Vec::new();
+        let waiting = Waiting {
+            qos: QoS::ExactlyOnce,
+            retain: message.retain,
+            subscription_ids: Vec::new(),
+            body: share.body,
+        };
+        record::write_queue_entry(&mut value, &waiting, message);
+        batch.put(Shelf::Queue, &record::queue_key(share.group, stands), &value);
+        true
+    }
 }
 
 /// A session's messages under way, oldest first.
@@ -83,6 +114,8 @@ impl Flight {
 pub(crate) struct Inflight {
     flights: VecDeque<Flight>,
     next_id: PacketId,
+    /// Where messages stand on disk that go back to their groups, as long as they may still stand there alone.
+    going_back: Vec<u64>,
 }
 
 impl Default for Inflight {
@@ -90,6 +123,7 @@ impl Default for Inflight {
         Self {
             flights: VecDeque::new(),
             next_id: PacketId::FIRST,
+            going_back: Vec::new(),
         }
     }
 }
@@ -98,7 +132,7 @@ impl Inflight {
     pub(crate) fn recovered(flights: Vec<Flight>) -> Self {
         Self {
             flights: flights.into(),
-            next_id: PacketId::FIRST,
+            ..Self::default()
         }
     }
 
@@ -116,7 +150,8 @@ impl Inflight {
 
     /// Where its messages stand on disk.
     pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
-        self.flights.iter().filter_map(|flight| flight.seq)
+        let under_way = self.flights.iter().filter_map(|flight| flight.seq);
+        under_way.chain(self.going_back.iter().copied())
     }
 
     /// Whether a message before this one still waits for its record.
@@ -168,16 +203,22 @@ impl Inflight {
         self.flights.remove(at)
     }
 
-    /// Takes out the messages at `QoS` 1 that belong to groups: others may get them.
-    pub(crate) fn take_shares(&mut self) -> Vec<Share> {
-        let mut shares = Vec::new();
-        self.flights.retain(|flight| {
-            let share = flight.share.as_deref();
-            let goes_back = share.filter(|_| flight.waiting.qos < QoS::ExactlyOnce);
-            shares.extend(goes_back);
-            goes_back.is_none()
-        });
-        shares
+    /// A message that is under way no longer goes back to its group, and may stand on disk only here until it is there.
+    pub(crate) fn goes_back(&mut self, seq: u64) {
+        self.going_back.push(seq);
+    }
+
+    /// It stands under its group.
+    pub(crate) fn is_back(&mut self, seq: u64) {
+        self.going_back.retain(|going| *going != seq);
+    }
+
+    /// Takes out the messages that belong to groups.
+    pub(crate) fn take_shared(&mut self) -> VecDeque<Flight> {
+        let all = std::mem::take(&mut self.flights).into_iter();
+        let (shared, own) = all.partition(|flight| flight.share.is_some());
+        self.flights = own;
+        shared
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Flight> {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use mqtt_wire::{QoS, ReasonCode, TopicFilter};
 
 use crate::{
-    Badge, Outputs, Shard, ShardId, Shelf,
+    Badge, Outputs, Shard, ShardId,
     client::Publication,
     group::{Fate, Group, Handout, Join, Member, Origin, Share},
     hold::What,
     mail::Letter,
-    record::{self, Waiting},
-    session::{Entry, Session, SessionId},
+    record::Waiting,
+    session::{Session, SessionId},
     topics::Target,
 };
 
@@ -251,15 +251,7 @@ impl Shard {
         let filter = group.filter.clone();
         if home == self.id {
             let (session, options) = self.member(member, &filter)?;
-            let target = Target {
-                session,
-                durable: false,
-                qos: options.qos,
-                no_local: false,
-                retain_as_published: options.retain_as_published,
-                subscription_ids: options.subscription_id.into_iter().collect(),
-            };
-            return self.deliver(&target, publication, None, out);
+            return self.deliver(&options.of_member(session), publication, None, out);
         }
         let handout = Handout {
             member,
@@ -373,39 +365,15 @@ impl Shard {
             .sessions
             .get_mut(id)
             .and_then(|session| session.group.as_mut());
-        let returned = matches!(fate, Fate::Returned { .. });
+        let returned = fate == Fate::Returned;
         let Some((seq, body)) = group.and_then(|group| group.answered(number, returned)) else {
             return;
         };
         match fate {
             Fate::Done => self.consumed(id, seq, body, out),
             Fate::Taken => self.consumed(id, seq, None, out),
-            Fate::Returned { erased } => {
-                self.counters.shared_returned += 1;
-                if erased {
-                    self.write_returned(id, |group, write| {
-                        group.returned_as(number).into_iter().for_each(write);
-                    });
-                }
-            }
+            Fate::Returned => self.counters.shared_returned += 1,
         }
         self.hand_out_later(id);
-    }
-
-    /// Writes messages that came back to where they stood on disk.
-    pub(crate) fn write_returned(&mut self, id: SessionId, each: impl Fn(&Group, &mut dyn FnMut(&Entry))) {
-        let Some(session) = self.sessions.get(id) else {
-            return;
-        };
-        let Some(group) = &session.group else { return };
-        let (number, batch) = (session.number, &mut self.holds.batch);
-        each(group, &mut |entry| {
-            if let Some(seq) = entry.seq {
-                let mut value = Vec::new();
-                record::write_queue_entry(&mut value, &entry.waiting, &entry.message);
-                batch.put(Shelf::Queue, &record::queue_key(number, seq), &value);
-            }
-        });
-        self.holds.touch(id);
     }
 }

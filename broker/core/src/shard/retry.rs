@@ -35,6 +35,7 @@ impl Shard {
             mut sessions,
             receipts,
             removals,
+            give_backs,
         } = std::mem::take(&mut self.refused);
         self.holds.remove_again(&removals);
         for (id, packet) in receipts {
@@ -43,6 +44,10 @@ impl Shard {
             if let Some(session) = session.filter(|session| !session.has_receipt(packet)) {
                 self.holds.remove_receipt(id, session.number, packet);
             }
+        }
+        // What is given back leaves its session in the same batch.
+        for back in give_backs {
+            self.give_back(back);
         }
         sessions.sort_unstable();
         sessions.dedup();
@@ -57,7 +62,6 @@ impl Shard {
             return;
         }
         self.record_session(id);
-        self.write_returned(id, |group, write| group.returned().for_each(write));
         let Some(session) = self.sessions.get(id) else {
             return;
         };
