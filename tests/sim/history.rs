@@ -6,7 +6,7 @@ use std::{
 };
 
 use broker_core::{
-    Answer, Settings, Shelf, WallTime,
+    Answer, Settings, SharedStrategy, Shelf, WallTime,
     testing::{Dice, LinkHeard, LinkSpec, World, clean},
 };
 use mqtt_wire::{QoS, Version};
@@ -41,6 +41,8 @@ pub(crate) struct History {
     fills: bool,
     publishers: Vec<Publisher>,
     subscribers: Vec<Subscriber>,
+    /// Members of one shared subscription, whose sessions last.
+    sharers: Vec<Subscriber>,
     written: Vec<Written>,
 }
 
@@ -53,6 +55,11 @@ impl History {
             inflight_max: [1, 3, 32][dice.below(3)],
             queue_messages_max: 1_000_000,
             link_deadline: Duration::from_secs(3600),
+            shared_strategy: [
+                SharedStrategy::RoundRobin,
+                SharedStrategy::LeastInflight,
+                SharedStrategy::HashClient,
+            ][dice.below(3)],
             ..Settings::default()
         };
         let fills = dice.one_in(3);
@@ -84,6 +91,19 @@ impl History {
                 )
             })
             .collect();
+        let sharers = (0..2)
+            .map(|at| {
+                let name = format!("sharer-{at}-{}", dice.below(100));
+                let level = LEVELS[1 + dice.below(2)];
+                Subscriber::new(
+                    &name,
+                    version(&mut dice),
+                    true,
+                    &[("$share/sim/t/#", level)],
+                    tells,
+                )
+            })
+            .collect();
         let mut world = World::with(seed, shards, settings);
         world.long_rounds = dice.one_in(2);
         world.attach_link(LinkSpec {
@@ -97,6 +117,7 @@ impl History {
             fills,
             publishers,
             subscribers,
+            sharers,
             written: Vec::new(),
         }
     }
@@ -111,6 +132,7 @@ impl History {
         for subscriber in &self.subscribers {
             self.judge(subscriber);
         }
+        self.judge_sharers();
         self.link_has_taken_all();
         self.last_retained_stands();
         self.world.crash();
@@ -123,11 +145,11 @@ impl History {
         for publisher in &mut self.publishers {
             publisher.connect(&mut self.world);
         }
-        for subscriber in &mut self.subscribers {
+        for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
             subscriber.connect(&mut self.world, 0);
         }
         self.settle();
-        for subscriber in self.subscribers.iter_mut().skip(1) {
+        for subscriber in self.subscribers.iter_mut().skip(1).chain(&mut self.sharers) {
             subscriber.subscribe(&mut self.world);
         }
     }
@@ -193,7 +215,7 @@ impl History {
                 publisher.hear(&mut self.world);
             }
         }
-        for subscriber in &mut self.subscribers {
+        for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
             for _ in 0..self.dice.below(4) {
                 let answers = !self.dice.one_in(8);
                 subscriber.hear(&mut self.world, self.written.len(), answers);
@@ -201,8 +223,12 @@ impl History {
         }
     }
 
+    fn living(&self) -> usize {
+        self.publishers.len() + self.subscribers.len() + self.sharers.len()
+    }
+
     fn connect(&mut self) {
-        let at = self.dice.below(self.publishers.len() + self.subscribers.len());
+        let at = self.dice.below(self.living());
         let by_takeover = self.dice.one_in(8);
         if let Some(publisher) = self.publishers.get_mut(at) {
             if by_takeover || !publisher.is_connected(&self.world) {
@@ -210,7 +236,9 @@ impl History {
             }
             return;
         }
-        let subscriber = &mut self.subscribers[at - self.publishers.len()];
+        let at = at - self.publishers.len();
+        let mut subscribers = self.subscribers.iter_mut().chain(&mut self.sharers);
+        let subscriber = subscribers.nth(at).unwrap();
         if by_takeover || !subscriber.is_connected(&self.world) {
             let window = [0, 1, 2, 5][self.dice.below(4)];
             subscriber.connect(&mut self.world, window);
@@ -218,11 +246,13 @@ impl History {
     }
 
     fn lose(&mut self) {
-        let at = self.dice.below(self.publishers.len() + self.subscribers.len());
+        let at = self.dice.below(self.living());
         if let Some(publisher) = self.publishers.get_mut(at) {
             return publisher.drop_connection(&mut self.world);
         }
-        let subscriber = &mut self.subscribers[at - self.publishers.len()];
+        let at = at - self.publishers.len();
+        let mut subscribers = self.subscribers.iter().chain(&self.sharers);
+        let subscriber = subscribers.nth(at).unwrap();
         subscriber.drop_connection(&mut self.world);
     }
 
@@ -311,7 +341,7 @@ impl History {
                     publisher.connect(&mut self.world);
                 }
             }
-            for subscriber in &mut self.subscribers {
+            for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
                 if round == 0 || !subscriber.is_connected(&self.world) {
                     subscriber.connect(&mut self.world, 0);
                 }
@@ -332,7 +362,7 @@ impl History {
             for publisher in &mut self.publishers {
                 busy |= publisher.hear(&mut self.world);
             }
-            for subscriber in &mut self.subscribers {
+            for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
                 busy |= subscriber.hear(&mut self.world, self.written.len(), true);
             }
             if !busy {
@@ -346,6 +376,42 @@ impl History {
         self.nothing_refused_came(subscriber);
         self.nothing_comes_twice(subscriber);
         self.order_is_kept(subscriber);
+    }
+
+    /// One of the sharers got what was acknowledged, and at QoS 2 nobody else too.
+    fn judge_sharers(&self) {
+        let owed_from = self.sharers.iter().filter_map(|sharer| sharer.owed_from).min();
+        let mut came: BTreeMap<usize, usize> = BTreeMap::new();
+        for sharer in &self.sharers {
+            self.nothing_refused_came(sharer);
+            for applied in &sharer.applied {
+                *came.entry(applied.number).or_default() += 1;
+            }
+        }
+        for number in self
+            .publishers
+            .iter()
+            .flat_map(|publisher| &publisher.acknowledged)
+        {
+            let sent = &self.written[*number].sent;
+            let is_owed = owed_from.is_some_and(|from| from <= *number)
+                && sent.qos > QoS::AtMostOnce
+                && sent.topic.starts_with("t/");
+            assert!(!is_owed || came.contains_key(number), "no sharer got {sent:?}");
+        }
+        let all_exactly_once = self
+            .sharers
+            .iter()
+            .all(|sharer| sharer.level_on(TOPICS[0]) == Some(QoS::ExactlyOnce));
+        for (number, count) in came {
+            let sent = &self.written[number].sent;
+            let once = match sent.qos {
+                QoS::AtMostOnce => true,
+                QoS::AtLeastOnce => false,
+                QoS::ExactlyOnce => all_exactly_once,
+            };
+            assert!(!once || count == 1, "sharers got {sent:?} {count} times");
+        }
     }
 
     /// What was acknowledged on the link's topic was handed to it.
@@ -494,7 +560,7 @@ impl History {
             self.world
                 .retain(cleaner, &format!("r/{at}"), "", QoS::AtLeastOnce);
         }
-        for subscriber in &mut self.subscribers {
+        for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
             subscriber.end(&mut self.world);
         }
         for publisher in &self.publishers {
