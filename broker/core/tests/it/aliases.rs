@@ -47,7 +47,7 @@ fn client_that_takes_no_aliases_gets_none() {
     });
 }
 
-/// [MQTT5-3.1.2-26] A topic that comes again gets an alias, and never more topics than the client takes.
+/// [MQTT5-3.1.2-26] [MQTT5-3.3.2-11] A topic that comes again gets an alias, and never more topics than the client takes.
 #[test]
 fn topics_that_come_again_get_aliases() {
     everywhere(|world| {

@@ -290,6 +290,6 @@ fn a_method_that_is_not_offered_ends_the_connection() {
     let said = framed(b"\x00\x04MQTT\x05\x02\x00\x00\x11\x15\x00\x0eno-such-method\x00\x01a");
     assert_eq!(
         Line::dial(house.address()).last_exchange(&said),
-        b"\x20\x03\x00\x8c\x00"
+        b"\x20\x2c\x00\x8c\x29\x1f\x00\x26enhanced authentication is not offered"
     );
 }
