@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE with several filters, and what their answers say.
 
 use broker_core::testing::{ClientRef, World, clean, filter, persistent};
-use mqtt_wire::{Ack, Packet, QoS, ReasonCode, Subscribe, Subscription, Unsubscribe, Version};
+use mqtt_wire::{Ack, Connect, Packet, QoS, ReasonCode, Subscribe, Subscription, Unsubscribe, Version};
 
 use crate::{VERSIONS, everywhere};
 
@@ -244,5 +244,26 @@ fn names_are_compared_as_they_are() {
                 assert_eq!(topics, [name]);
             }
         }
+    });
+}
+
+/// [MQTT5-3.8.4-3] What replaced a subscription still holds when the session is resumed to end with its connection.
+#[test]
+fn replaced_subscription_holds_on_return() {
+    everywhere(|world| {
+        let lasting = |secs| Connect {
+            clean_start: false,
+            session_expiry_secs: Some(secs),
+            ..clean(Version::V5, "client")
+        };
+        let client = world.connect(lasting(60));
+        world.subscribe(client, "room", QoS::AtMostOnce);
+        world.subscribe(client, "room", QoS::AtLeastOnce);
+        let client = world.connect(lasting(0));
+        assert_eq!(world.client(client).connack(), Some((ReasonCode::Success, true)));
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        world.publish(publisher, "room", "on", QoS::AtLeastOnce);
+        let levels: Vec<QoS> = world.client(client).messages().map(|got| got.qos).collect();
+        assert_eq!(levels, [QoS::AtLeastOnce]);
     });
 }
