@@ -106,6 +106,12 @@ impl Session {
         }
     }
 
+    /// How many messages wait to be sent.
+    pub(crate) fn waiting(&self) -> u64 {
+        let returned = self.group.as_ref().map_or(0, |group| group.returned().count());
+        self.queue.len() + returned as u64
+    }
+
     pub(crate) fn has_receipt(&self, id: PacketId) -> bool {
         self.receipts.iter().any(|receipt| receipt.id == id)
     }

@@ -18,7 +18,7 @@ use crate::{
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
     recover::Recovered,
-    session::{SessionId, Sessions},
+    session::{Session, SessionId, Sessions},
     timers::{Timer, Timers},
     topics::{Topics, retained::Retained},
 };
@@ -224,7 +224,7 @@ impl Shard {
                 .iter()
                 .filter(|session| session.group.is_none())
                 .count() as u64,
-            queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
+            queued_messages: self.sessions.iter().map(Session::waiting).sum(),
             queued_bytes: self.sessions.iter().map(|session| session.queue.bytes()).sum(),
             retained_messages: self.retained.len() as u64,
             ..self.counters

@@ -108,10 +108,12 @@ fn unacknowledged_messages_go_to_another_member() {
             let publisher = publisher(world);
             publish_numbers(world, publisher, 10, QoS::AtLeastOnce);
             assert_eq!(numbers(world, &[silent]), all(10));
+            let returned = world.count(|counters| counters.shared_returned);
             let other = member(world, "other", QoS::AtLeastOnce);
             assert_eq!(counts(world, &[other]), [0]);
             world.drop_connection(silent);
             assert_eq!(numbers(world, &[other]), all(10));
+            assert_eq!(world.count(|counters| counters.shared_returned), returned + 10);
             assert!(world.client(other).messages().all(|message| !message.dup));
             let again = world.connect(clean(Version::V5, "silent"));
             assert_eq!(counts(world, &[again]), [0], "they are no longer its own");

@@ -38,6 +38,14 @@ fn a_client_without_a_name_is_given_one() {
     }
 }
 
+/// Names of shared subscriptions are no client's.
+#[test]
+fn a_client_cannot_take_the_name_of_a_shared_subscription() {
+    let house = House::open();
+    let connack = Client::dial(house.address()).introduce(&connect(Version::V5, "$share/group/room"));
+    assert_eq!(connack.reason, ReasonCode::ClientIdentifierNotValid);
+}
+
 /// [MQTT311-3.1.3-7] [MQTT311-3.1.3-8] [MQTT311-3.2.2-5]
 /// In MQTT 3.1.1 a client without a name has to be content with a clean session.
 #[test]

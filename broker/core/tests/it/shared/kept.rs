@@ -2,9 +2,9 @@
 
 use broker_core::{
     Settings, Shelf,
-    testing::{ClientRef, World, clean, persistent},
+    testing::{ClientRef, World, clean, filter, persistent},
 };
-use mqtt_wire::{Connect, QoS, ReasonCode, Version};
+use mqtt_wire::{Connect, QoS, ReasonCode, Subscription, Version};
 
 use super::{GROUP, all, counts, member, numbers, publish_numbers, publisher};
 use crate::{everywhere, everywhere_with};
@@ -44,6 +44,44 @@ fn absent_group_keeps_its_messages() {
             world.crash_into(shards);
         }
     });
+}
+
+/// A group that was just begun when the process died has what was acknowledged for it, if it has its member.
+#[test]
+fn new_group_survives_with_its_messages() {
+    let mut survivors = 0;
+    for seed in 1..=2000 {
+        let mut world = World::with(seed, 4, Settings::default());
+        let publishers: Vec<ClientRef> = (0..6)
+            .map(|at| world.connect(clean(Version::V5, &format!("publisher-{at}"))))
+            .collect();
+        let client = world.connect(persistent(Version::V5, &format!("client-{seed}")));
+        world.begin_subscribe(client, None, Subscription::new(filter(GROUP), QoS::AtLeastOnce));
+        let mut sent = Vec::new();
+        for at in 0..world.dice().below(24) {
+            let publisher = publishers[at % 6];
+            let id = world.begin_publish(publisher, "room/1", &at.to_string(), QoS::AtLeastOnce);
+            sent.push((publisher, id, at.to_string()));
+            world.settle_partly(8);
+        }
+        let before = world.client(client).payloads();
+        world.crash();
+        let publisher = publisher(&mut world);
+        world.publish(publisher, "room/1", "probe", QoS::AtLeastOnce);
+        let client = back(&mut world, &format!("client-{seed}"));
+        let after = world.client(client).payloads();
+        if !after.contains(&"probe".to_owned()) {
+            continue;
+        }
+        survivors += 1;
+        for (publisher, id, payload) in sent {
+            let mut acks = world.client(publisher).acks();
+            let promised = acks.any(|(_, known, reason)| known == id && reason == ReasonCode::Success);
+            let came = before.contains(&payload) || after.contains(&payload);
+            assert!(came || !promised, "{payload} is lost");
+        }
+    }
+    assert!(survivors > 500, "{survivors}");
 }
 
 /// A message at QoS 1 that a member had when the process died is handed out again, with DUP.
