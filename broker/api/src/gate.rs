@@ -34,6 +34,9 @@ pub struct Login {
     pub password: Option<Secret>,
     /// The peer's certificate (DER), already verified against the listener's authorities by TLS.
     pub certificate: Option<Vec<u8>>,
+    /// The common name of the certificate that the peer has shown to a proxy, which has verified it and is believed. The
+    /// peer's own `certificate`, if there is one, says more.
+    pub common_name: Option<String>,
     /// Where the peer connected from.
     pub peer: Peer,
     /// Whether the listener it came through is bound to a loopback address or a Unix socket.
@@ -51,6 +54,7 @@ impl Login {
             username: None,
             password: None,
             certificate: None,
+            common_name: None,
             peer,
             loopback: peer.is_loopback(),
         }

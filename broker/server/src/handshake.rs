@@ -2,24 +2,24 @@
 
 use std::{io, sync::Arc};
 
-use mqtt_wire::{
-    ClientId, Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len,
-};
-use plugin_api::{Access, Login, Peer, Principal, Secret, Transport};
+use mqtt_wire::{Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len};
+use plugin_api::{Peer, Principal};
 use tokio::{io::AsyncReadExt, sync::watch, time::timeout};
 use tracing::{debug, warn};
 
+mod admission;
+mod proxied;
 mod turned;
 mod upgrade;
 
+use admission::admit;
+use proxied::Origin;
 use turned::Turned;
 use upgrade::Upgraded;
 
 use crate::{
-    gate::LoginRefused,
     house::House,
     listener::{Door, Place, Seat},
-    mailbox::Letter,
     stream::{Limits, Movable, Parcel, Socket, Stream},
 };
 
@@ -49,13 +49,22 @@ const CONNECT_BYTES: usize = 512;
 
 /// Brings one connection from `accept` to its shard, or turns it away.
 pub(crate) async fn welcome(
-    socket: Socket,
+    mut socket: Socket,
     peer: Peer,
-    place: Place,
+    mut place: Place,
     door: Arc<Door>,
     house: Arc<House>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let origin = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return,
+        origin = meet(&mut socket, peer, &place, &door, &house) => origin,
+    };
+    let Some(origin) = origin else {
+        return;
+    };
+    let peer = origin.peer;
+    place.is_for(peer);
     let greeted = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
         greeted = place.while_waiting(greet(socket, &door, &house)) => greeted,
@@ -66,7 +75,7 @@ pub(crate) async fn welcome(
     let (stream, turned) = match greeted {
         Ok((stream, Ok(greeting))) => {
             let shutting_down = *stop.borrow();
-            match admit(&stream, greeting, peer, &door, &house, shutting_down).await {
+            match admit(&stream, greeting, origin, &door, &house, shutting_down).await {
                 Ok(admitted) => return admitted.go_home(stream, &house, &door),
                 Err(turned) => (stream, turned),
             }
@@ -79,6 +88,32 @@ pub(crate) async fn welcome(
     let refusal = Box::pin(place.while_waiting(turned.turn(stream, peer, &door, &house)));
     if refusal.await.is_none() {
         debug!(listener = door.name, %peer, "the peer took too long to take its refusal; its place was needed");
+    }
+}
+
+/// Finds out where a connection comes from. `None` if it ends here.
+async fn meet(socket: &mut Socket, peer: Peer, place: &Place, door: &Door, house: &House) -> Option<Origin> {
+    let Some(proxy) = &door.proxy else {
+        return Some(Origin::of(peer));
+    };
+    let met = timeout(
+        house.settings.connect_timeout,
+        proxied::introduce(socket, peer, proxy),
+    );
+    let Some(met) = place.while_waiting(met).await else {
+        tell_given_way(place, peer, door, house);
+        return None;
+    };
+    match met.map_err(io::Error::from).flatten() {
+        Ok(Ok(origin)) => Some(origin),
+        Ok(Err(turned)) => {
+            turned.report(peer, door, house);
+            None
+        }
+        Err(error) => {
+            debug!(listener = door.name, %peer, %error, "connection lost in its handshake");
+            None
+        }
     }
 }
 
@@ -181,137 +216,5 @@ fn unreadable(bytes: &[u8], error: DecodeError) -> Turned {
         }
     } else {
         Turned::Away(error.to_string())
-    }
-}
-
-/// A client that may come in.
-struct Admitted {
-    connect: Box<Connect>,
-    assigned: bool,
-    principal: Arc<Principal>,
-    peer: Peer,
-    rest: Vec<u8>,
-    seat: Seat,
-}
-
-async fn admit(
-    stream: &Stream,
-    greeting: Greeting,
-    peer: Peer,
-    door: &Door,
-    house: &House,
-    shutting_down: bool,
-) -> Result<Admitted, Turned> {
-    let Greeting {
-        mut connect,
-        rest,
-        local,
-    } = greeting;
-    let version = connect.version;
-    let refuse = |reason, why: String| Turned::Down { version, reason, why };
-    if shutting_down {
-        return Err(refuse(
-            ReasonCode::ServerUnavailable,
-            "the broker is shutting down".into(),
-        ));
-    }
-    if connect.authentication_method.is_some() {
-        let why = "enhanced authentication is not offered".into();
-        return Err(refuse(ReasonCode::BadAuthenticationMethod, why));
-    }
-    let Some(seat) = door.seats.take() else {
-        return Err(refuse(ReasonCode::ServerBusy, "all connections are taken".into()));
-    };
-    let assigned = connect.client_id.is_empty();
-    if assigned {
-        connect.client_id = house.new_client_id();
-    } else if let Err(why) = check_client_id(&connect.client_id, house.rules.client_id_bytes_max) {
-        return Err(refuse(ReasonCode::ClientIdentifierNotValid, why));
-    }
-    let mut login = login(&mut connect, stream, peer, door);
-    login.loopback &= local;
-    let named = login.username.is_some();
-    let principal = house.gates.log_in(login).await.map_err(|refused| match refused {
-        LoginRefused::Refused(why) if named => refuse(ReasonCode::BadUserNameOrPassword, why),
-        LoginRefused::Refused(why) => refuse(ReasonCode::NotAuthorized, why),
-        LoginRefused::Undecided(why) => refuse(ReasonCode::ServerUnavailable, why),
-    })?;
-    if let Some(will) = &connect.will {
-        let access = Access::Publish {
-            topic: will.topic.clone(),
-            qos: will.qos,
-            retain: will.retain,
-        };
-        if !house.gates.may(&principal, &access).await {
-            let why = format!(
-                "`{}` may not publish its will to `{}`",
-                principal.name, will.topic
-            );
-            return Err(refuse(ReasonCode::NotAuthorized, why));
-        }
-    }
-    Ok(Admitted {
-        connect,
-        assigned,
-        principal,
-        peer,
-        rest,
-        seat,
-    })
-}
-
-fn check_client_id(client_id: &str, bytes_max: usize) -> Result<(), String> {
-    ClientId::parse(client_id).map_err(|why| why.to_string())?;
-    if broker_core::is_group_id(client_id) {
-        return Err("client identifiers that begin with `$share/` stand for shared subscriptions".into());
-    }
-    if client_id.len() > bytes_max {
-        return Err(format!(
-            "the client identifier has {} bytes, at most {bytes_max} are allowed",
-            client_id.len()
-        ));
-    }
-    Ok(())
-}
-
-/// Takes the password out of the CONNECT: nobody else needs it.
-fn login(connect: &mut Connect, stream: &Stream, peer: Peer, door: &Door) -> Login {
-    let mut login = Login::from_peer(Transport::Mqtt, peer);
-    login.client_id.clone_from(&connect.client_id);
-    login.username.clone_from(&connect.username);
-    login.password = connect.password.take().map(Secret::new);
-    login.certificate = stream.certificate().map(|certificate| certificate.to_vec());
-    login.loopback = door.loopback;
-    login
-}
-
-impl Admitted {
-    fn go_home(self, stream: Stream, house: &House, door: &Door) {
-        let Self {
-            connect,
-            assigned,
-            principal,
-            peer,
-            rest,
-            seat,
-        } = self;
-        match stream.pack() {
-            Ok(parcel) => {
-                let mailbox = house.home(&connect.client_id);
-                let newcomer = Newcomer {
-                    parcel,
-                    connect,
-                    assigned,
-                    principal,
-                    peer,
-                    rest,
-                    seat,
-                };
-                mailbox.post(Letter::Newcomer(Box::new(newcomer)));
-            }
-            Err(error) => {
-                debug!(listener = door.name, %peer, %error, "connection lost on its way to its shard")
-            }
-        }
     }
 }

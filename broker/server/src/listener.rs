@@ -32,6 +32,7 @@ const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Door {
     pub(crate) name: String,
     pub(crate) loopback: bool,
+    pub(crate) proxy: Option<settings::Proxy>,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) websocket: Option<settings::WebSocket>,
     pub(crate) seats: Arc<Seats>,
@@ -71,6 +72,7 @@ impl Listener {
         let door = Door {
             name: settings.name.clone(),
             loopback: settings.bind.is_loopback(),
+            proxy: settings.proxy.clone(),
             tls,
             websocket: settings.websocket.clone(),
             seats,

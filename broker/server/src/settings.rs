@@ -8,10 +8,12 @@ use serde::Deserialize;
 mod address;
 mod listener;
 mod mqtt;
+mod proxy;
 
 pub use address::Address;
 pub use listener::{ClientCertificate, Listener, RawListener, RawTls, RawWebSocket, Tls, WebSocket};
 pub use mqtt::RawMqtt;
+pub use proxy::{Network, Proxy};
 
 /// Section `[broker]` as typed. What is left out has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -9,6 +9,7 @@
 //!   the reason code to answer with.
 //! * Packets to bytes: [`Packet::encode`] and, for the way of a message, [`Publish::encode`]. Nothing is
 //!   written that `decode` would refuse.
+//! * What may stand before all packets: the header of a proxy, in [`proxy`].
 //!
 //! Rules that need more than one packet (a second CONNECT, an unknown topic alias, identifiers in use, the
 //! receive maximum) are not here but with the session.
@@ -20,6 +21,7 @@ mod header;
 mod ident;
 mod packet;
 mod property;
+pub mod proxy;
 mod qos;
 mod read;
 mod reason;

@@ -5,7 +5,7 @@ use std::{future::ready, sync::Arc};
 use plugin_api::{Authenticate, GateError, Login, Pending, Principal, Verdict};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::name;
+use crate::{login, name};
 
 /// Which name of a certificate its holder is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,16 +35,13 @@ impl CertificateGate {
 
 impl Authenticate for CertificateGate {
     fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>> {
-        let verdict =
-            login
-                .certificate
-                .as_deref()
-                .map_or(Verdict::Silent, |der| match name_in(der, self.name) {
-                    Ok(name) => Verdict::Known(Arc::new(Principal::named(&name))),
-                    Err(fault) => {
-                        Verdict::Refused(format!("the certificate does not say who it is for: {fault}"))
-                    }
-                });
+        let verdict = match login::certificate_name(&login, self.name) {
+            None => Verdict::Silent,
+            Some(Ok(name)) => Verdict::Known(Arc::new(Principal::named(&name))),
+            Some(Err(fault)) => {
+                Verdict::Refused(format!("the certificate does not say who it is for: {fault}"))
+            }
+        };
         Box::pin(ready(Ok(verdict)))
     }
 }
@@ -69,6 +66,11 @@ pub(crate) fn name_in(der: &[u8], kind: CertificateName) -> Result<String, &'sta
     if !names.is_empty() {
         return Err("it holds several names of the configured kind (auth.certificate_name)");
     }
+    usable(name)
+}
+
+/// A name, if somebody can be known by it.
+pub(crate) fn usable(name: String) -> Result<String, &'static str> {
     match name::fault_of(&name) {
         None => Ok(name),
         Some(_) => Err("its name is empty, too long, reserved or not plain text"),

@@ -2,7 +2,7 @@
 
 use plugin_api::{Login, Principal};
 
-use crate::{ANONYMOUS, CertificateName, DeviceFrom, certificate, login, name};
+use crate::{ANONYMOUS, CertificateName, DeviceFrom, login, name};
 
 /// How the device of a principal is found.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,6 @@ impl Devices {
     }
 
     fn in_certificate(self, login: &Login) -> Option<String> {
-        certificate::name_in(login.certificate.as_deref()?, self.certificate_name?).ok()
+        login::certificate_name(login, self.certificate_name?)?.ok()
     }
 }

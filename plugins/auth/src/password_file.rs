@@ -88,7 +88,7 @@ impl PasswordFile {
                 self.check(name, password, peer).await
             }
             // With a certificate the name is only a claim beside it.
-            (Some(_), None) if login.certificate.is_none() => {
+            (Some(_), None) if !login::has_certificate(&login) => {
                 Ok(Verdict::Refused("a user name without a password".into()))
             }
             _ => Ok(Verdict::Silent),

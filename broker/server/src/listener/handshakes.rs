@@ -89,6 +89,11 @@ impl Handshakes {
 }
 
 impl Place {
+    /// It is for this peer from now on: a proxy has said whose connection it is.
+    pub(crate) fn is_for(&mut self, peer: Peer) {
+        self.network = Network::of(peer);
+    }
+
     /// Does what only the peer can hold up. `None` if the place had to be given to another meanwhile.
     pub(crate) async fn while_waiting<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let (stay, gone) = oneshot::channel::<()>();

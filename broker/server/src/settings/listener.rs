@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::PathBuf};
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
-use super::Address;
+use super::{Address, Proxy};
 
 /// One `[[listener]]` as typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -17,6 +17,12 @@ pub struct RawListener {
     pub bind: String,
     /// What the file of a Unix socket permits, in octal as in `0660`. By default `0600`.
     pub unix_mode: Option<String>,
+    /// Whether every connection begins with a PROXY header of version 1 or 2: `off`, the default, or `required`.
+    pub proxy_protocol: Option<String>,
+    /// Where proxies connect from, as in `10.0.0.0/8`. Nobody else is served then.
+    pub proxy_networks: Option<Vec<String>>,
+    /// Whether the common name of a certificate that a proxy says it has verified counts as one shown here.
+    pub proxy_common_names: Option<bool>,
     /// Connections at a time at this listener. By default there is no limit besides that of the broker.
     pub connections_max: Option<i64>,
     /// TLS, if it is to be spoken.
@@ -70,6 +76,8 @@ pub struct Listener {
     pub bind: Address,
     /// What the file of a Unix socket permits.
     pub unix_mode: u32,
+    /// Whose word counts for where connections come from, if every one begins with a PROXY header.
+    pub proxy: Option<Proxy>,
     /// Connections at a time.
     pub connections_max: u32,
     /// TLS, if spoken.
@@ -129,6 +137,13 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             continue;
         };
         let unix_mode = unix_mode(raw.unix_mode, &bind, &mut check);
+        let proxy = Proxy::check(
+            raw.proxy_protocol,
+            raw.proxy_networks,
+            raw.proxy_common_names,
+            &bind,
+            &mut check,
+        );
         if !bind.is_open() && !addresses.insert(bind.clone()) {
             check.problem(
                 "bind",
@@ -140,6 +155,7 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             name: raw.name,
             bind,
             unix_mode,
+            proxy,
             connections_max,
             tls,
             websocket,

@@ -120,6 +120,44 @@ fn what_is_no_unix_socket_is_told() {
 }
 
 #[test]
+fn a_listener_behind_proxies_says_which() {
+    let mut problems = Vec::new();
+    let with = |name, bind, mode: &str, networks: Option<&str>| RawListener {
+        proxy_protocol: Some(mode.into()),
+        proxy_networks: networks.map(|network| vec![network.into()]),
+        ..listener(name, bind)
+    };
+    let right = vec![
+        with("a", "127.0.0.1:1", "required", Some("10.0.0.0/8")),
+        with("b", "unix:b.sock", "required", None),
+        with("c", "127.0.0.1:2", "off", None),
+    ];
+    let proxies = listener::check(right, &mut problems);
+    assert_eq!(problems, []);
+    let required: Vec<_> = proxies.iter().map(|listener| listener.proxy.is_some()).collect();
+    assert_eq!(required, [true, true, false]);
+    let wrong = vec![
+        with("a", "127.0.0.1:1", "required", None),
+        with("b", "unix:b.sock", "required", Some("10.0.0.0/8")),
+        with("c", "127.0.0.1:2", "off", Some("10.0.0.0/8")),
+        with("d", "127.0.0.1:3", "required", Some("10.0.0.1/8")),
+        with("e", "127.0.0.1:4", "optional", None),
+    ];
+    listener::check(wrong, &mut problems);
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "listener[0].proxy_networks",
+            "listener[1].proxy_networks",
+            "listener[2].proxy_networks",
+            "listener[3].proxy_networks",
+            "listener[4].proxy_protocol"
+        ]
+    );
+}
+
+#[test]
 fn the_protocols_seconds_come_from_any_unit() {
     let mut problems = Vec::new();
     let mqtt = RawMqtt {

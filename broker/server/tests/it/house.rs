@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) bind: String,
     pub(crate) unix_mode: Option<String>,
     pub(crate) connections_max: Option<i64>,
+    /// What else its listener has.
+    pub(crate) more: RawListener,
     pub(crate) gate: Gate,
     pub(crate) journal: MemoryJournal,
 }
@@ -61,6 +63,7 @@ impl Default for Plan {
             bind: "127.0.0.1:0".into(),
             unix_mode: None,
             connections_max: None,
+            more: RawListener::default(),
             gate: Gate::default(),
             journal: MemoryJournal::start().unwrap(),
         }
@@ -142,6 +145,7 @@ impl Plan {
             connections_max: self.connections_max,
             tls: self.tls,
             websocket: self.websocket,
+            ..self.more
         };
         let mut problems = Vec::new();
         let settings = Settings::check(self.broker, vec![listener], self.mqtt, &mut problems);

@@ -17,6 +17,7 @@ mod deliveries;
 mod fairness;
 mod gates;
 mod links;
+mod proxy;
 mod shards;
 mod shutdown;
 mod tls;

@@ -130,3 +130,25 @@ async fn a_password_that_is_presented_must_be_right_even_beside_a_certificate() 
     assert_eq!(&*principal.name, "ada");
     assert_eq!(principal.device.as_deref(), Some("lamp-7"));
 }
+
+/// A proxy that is believed tells the common name and nothing else of a certificate.
+#[tokio::test]
+async fn a_name_from_a_proxy_counts_as_the_common_name_of_a_certificate() {
+    let told = |name: &str| {
+        let mut login = from_afar();
+        login.common_name = Some(name.into());
+        login
+    };
+    let gates = House::closed().gates();
+    assert_eq!(&*who(&gates, told("lamp-7")).await.unwrap().name, "lamp-7");
+    for name in ["", "anonymous", " lamp", "lamp\n"] {
+        assert!(who(&gates, told(name)).await.is_err(), "{name:?}");
+    }
+    let mut with_own = presenting(certificate(&["own"], vec![]));
+    with_own.common_name = Some("told".into());
+    assert_eq!(&*who(&gates, with_own).await.unwrap().name, "own");
+    let by_uri = House::closed()
+        .with(|auth| auth.certificate_name = Some("uri".into()))
+        .gates();
+    assert!(who(&by_uri, told("lamp-7")).await.is_err());
+}
