@@ -9,11 +9,13 @@ mod address;
 mod listener;
 mod mqtt;
 mod proxy;
+mod tls;
 
 pub use address::Address;
-pub use listener::{ClientCertificate, Listener, RawListener, RawTls, RawWebSocket, Tls, WebSocket};
+pub use listener::{Listener, RawListener, RawWebSocket, WebSocket};
 pub use mqtt::RawMqtt;
 pub use proxy::{Network, Proxy};
+pub use tls::{ClientCertificate, Named, RawNamed, RawTls, Tls};
 
 /// Section `[broker]` as typed. What is left out has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

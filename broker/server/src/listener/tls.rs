@@ -7,12 +7,17 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::CertifiedKey,
 };
 
 use crate::{
     error::StartError,
     settings::{ClientCertificate, Tls},
 };
+
+mod names;
+
+use names::ByName;
 
 /// Protocols clients may ask for by ALPN. Not asking is fine, too.
 const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
@@ -29,10 +34,28 @@ pub fn server_config(listener: &str, tls: &Tls) -> Result<Arc<ServerConfig>, Sta
         why,
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain =
-        read_certificates(&tls.certificate).map_err(|why| fault("tls.certificate", &tls.certificate, why))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|why| fault("tls.key", &tls.key, explain(why, "private key")))?;
+    let first = Files {
+        keys: ("tls.certificate", "tls.key"),
+        certificate: &tls.certificate,
+        key: &tls.key,
+    };
+    let first = Arc::new(
+        first
+            .read(&provider)
+            .map_err(|(key, file, why)| fault(key, file, why))?,
+    );
+    let mut named = Vec::new();
+    for more in &tls.named {
+        let files = Files {
+            keys: ("tls.named.certificate", "tls.named.key"),
+            certificate: &more.certificate,
+            key: &more.key,
+        };
+        let certified = files
+            .read(&provider)
+            .map_err(|(key, file, why)| fault(key, file, why))?;
+        named.push((more.names.clone(), Arc::new(certified)));
+    }
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|why| fault("tls.certificate", &tls.certificate, why.to_string()))?;
@@ -44,17 +67,39 @@ pub fn server_config(listener: &str, tls: &Tls) -> Result<Arc<ServerConfig>, Sta
         }
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|why| {
-        let why = match why {
-            rustls::Error::InconsistentKeys(_) => {
-                "this key does not belong to the certificate of `tls.certificate`".into()
-            }
-            other => other.to_string(),
-        };
-        fault("tls.key", &tls.key, why)
-    })?;
+    let mut config = builder.with_cert_resolver(Arc::new(ByName { first, named }));
     config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// A certificate and its key, as the settings name them.
+struct Files<'a> {
+    /// The keys of the settings.
+    keys: (&'static str, &'static str),
+    certificate: &'a Path,
+    key: &'a Path,
+}
+
+/// Key of the setting, file, and what is wrong.
+type Fault<'a> = (&'static str, &'a Path, String);
+
+impl<'a> Files<'a> {
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, Fault<'a>> {
+        let (at_certificate, at_key) = self.keys;
+        let chain =
+            read_certificates(self.certificate).map_err(|why| (at_certificate, self.certificate, why))?;
+        let key = PrivateKeyDer::from_pem_file(self.key)
+            .map_err(|why| (at_key, self.key, explain(why, "private key")))?;
+        CertifiedKey::from_der(chain, key, provider).map_err(|why| {
+            let why = match why {
+                rustls::Error::InconsistentKeys(_) => {
+                    format!("this key does not belong to the certificate of `{at_certificate}`")
+                }
+                other => other.to_string(),
+            };
+            (at_key, self.key, why)
+        })
+    }
 }
 
 fn client_verifier(

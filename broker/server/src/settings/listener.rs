@@ -1,11 +1,11 @@
 //! `[[listener]]`: an address to listen on, with or without TLS and WebSocket.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::collections::HashSet;
 
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
-use super::{Address, Proxy};
+use super::{Address, Proxy, RawTls, Tls};
 
 /// One `[[listener]]` as typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -41,32 +41,6 @@ pub struct RawWebSocket {
     pub origins: Option<Vec<String>>,
 }
 
-/// `[listener.tls]` as typed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawTls {
-    /// PEM file with the certificate and those that vouch for it.
-    pub certificate: PathBuf,
-    /// PEM file with the certificate's private key.
-    pub key: PathBuf,
-    /// PEM file with the authorities of client certificates.
-    pub client_ca: Option<PathBuf>,
-    /// Whether clients have to show a certificate: `none`, `optional` or `required`.
-    pub client_certificate: Option<String>,
-}
-
-/// Whether clients have to show a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClientCertificate {
-    /// They are not asked for one.
-    #[default]
-    None,
-    /// They may show one.
-    Optional,
-    /// They have to.
-    Required,
-}
-
 /// One listener, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
@@ -93,19 +67,6 @@ pub struct WebSocket {
     pub path: String,
     /// Sites whose pages may connect; without it those of any.
     pub origins: Option<Vec<String>>,
-}
-
-/// TLS of a listener. The files are read when the broker starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Certificate chain.
-    pub certificate: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-    /// Authorities of client certificates; set exactly if these are asked for.
-    pub client_ca: Option<PathBuf>,
-    /// Whether clients have to show a certificate.
-    pub client_certificate: ClientCertificate,
 }
 
 pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) -> Vec<Listener> {
@@ -206,48 +167,6 @@ impl RawWebSocket {
         WebSocket {
             path,
             origins: self.origins,
-        }
-    }
-}
-
-const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 3] = [
-    ("none", ClientCertificate::None),
-    ("optional", ClientCertificate::Optional),
-    ("required", ClientCertificate::Required),
-];
-
-impl RawTls {
-    /// Checks the TLS settings of a listener, MQTT or not.
-    pub fn check(self, check: &mut Check<'_>) -> Tls {
-        let client_certificate = check.choice(
-            "tls.client_certificate",
-            self.client_certificate,
-            ClientCertificate::default(),
-            &CLIENT_CERTIFICATES,
-        );
-        match (client_certificate, &self.client_ca) {
-            (ClientCertificate::None, Some(_)) => check.problem(
-                "tls.client_certificate",
-                "\"none\" together with tls.client_ca",
-                "\"required\" or \"optional\", or no tls.client_ca",
-            ),
-            (ClientCertificate::Optional | ClientCertificate::Required, None) => check.problem(
-                "tls.client_ca",
-                "nothing, though client certificates are asked for",
-                "the PEM file with the authorities of client certificates",
-            ),
-            _ => {}
-        }
-        for (key, file) in [("tls.certificate", &self.certificate), ("tls.key", &self.key)] {
-            if file.as_os_str().is_empty() {
-                check.problem(key, "nothing", "the path of a PEM file");
-            }
-        }
-        Tls {
-            certificate: self.certificate,
-            key: self.key,
-            client_ca: self.client_ca,
-            client_certificate,
         }
     }
 }

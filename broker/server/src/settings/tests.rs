@@ -1,5 +1,7 @@
 //! What the sections take, and what they say to what they do not take.
 
+use std::path::PathBuf;
+
 use super::*;
 
 fn listener(name: &str, bind: &str) -> RawListener {
@@ -42,6 +44,11 @@ fn all_problems_are_told_at_once_with_their_keys() {
         key: "server.key".into(),
         client_ca: None,
         client_certificate: Some("required".into()),
+        named: vec![RawNamed {
+            certificate: "a.pem".into(),
+            key: PathBuf::new(),
+            names: Some(vec!["*.Example.org".into(), "a..b".into()]),
+        }],
     });
     with_tls.websocket = Some(RawWebSocket {
         path: Some("mqtt".into()),
@@ -58,11 +65,15 @@ fn all_problems_are_told_at_once_with_their_keys() {
             "broker.shards",
             "broker.gate_timeout",
             "listener[0].tls.client_ca",
+            "listener[0].tls.named.key",
+            "listener[0].tls.named.names",
             "listener[0].websocket.path",
             "listener[0].websocket.origins",
             "listener[0].bind",
             "listener[1].name",
             "listener[1].tls.client_ca",
+            "listener[1].tls.named.key",
+            "listener[1].tls.named.names",
             "mqtt.qos_max",
             "mqtt.receive_maximum",
             "mqtt.keep_alive_max",

@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpStream, path::PathBuf, sync::Arc};
 
-use broker::settings::RawTls;
+use broker::settings::{RawNamed, RawTls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -67,6 +67,20 @@ impl Authority {
             key: self.file("server.key", &key.serialize_pem()),
             client_ca: asked.then(|| self.file("ca.pem", &self.issuer.pem())),
             client_certificate: Some(client_certificate.into()),
+            named: Vec::new(),
+        }
+    }
+
+    /// A server's certificate for this name, beside the first one.
+    pub(crate) fn named(&self, name: &str, names: Option<&[&str]>) -> RawNamed {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let file = name.replace('*', "any");
+        RawNamed {
+            certificate: self.file(&format!("{file}.pem"), &certificate.pem()),
+            key: self.file(&format!("{file}.key"), &key.serialize_pem()),
+            names: names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
         }
     }
 
@@ -76,6 +90,11 @@ impl Authority {
 
     /// A TLS session with the broker, begun with the first byte.
     pub(crate) fn wire(&self, house: &House, identity: Option<Identity>) -> Session {
+        self.wire_to("localhost", house, identity)
+    }
+
+    /// One that asks for this name, and trusts no certificate for another.
+    pub(crate) fn wire_to(&self, name: &str, house: &House, identity: Option<Identity>) -> Session {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let builder = ClientConfig::builder().with_root_certificates(roots);
@@ -89,7 +108,7 @@ impl Authority {
         config.alpn_protocols = vec![b"x-amzn-mqtt-ca".to_vec()];
         let socket = TcpStream::connect(house.address()).unwrap();
         socket.set_read_timeout(Some(SOON)).unwrap();
-        let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let session = ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap();
         StreamOwned::new(session, socket)
     }
 }

@@ -1,6 +1,6 @@
 //! TLS and mutual TLS, with certificates made for the story.
 
-use broker::settings::RawTls;
+use broker::settings::{RawNamed, RawTls};
 use mqtt_wire::{Packet, QoS, ReasonCode, Version};
 use rcgen::KeyPair;
 
@@ -155,6 +155,46 @@ fn where_a_certificate_is_optional_one_gets_in_without() {
     );
 }
 
+/// Each client checks that the certificate is for the name it has asked for.
+#[test]
+fn a_client_gets_the_certificate_for_the_name_it_asks_for() {
+    let authority = Authority::new();
+    let mut tls = authority.tls("none");
+    tls.named = vec![
+        authority.named("a.example.org", None),
+        authority.named("*.b.example.org", None),
+        authority.named("x.c.example.org", Some(&["*.C.example.org"])),
+        authority.named("d.example.org", Some(&["e.example.org"])),
+    ];
+    let house = Plan {
+        tls: Some(tls),
+        ..Plan::default()
+    }
+    .open();
+    let gets_in = |name: &str| {
+        let wire = authority.wire_to(name, &house, None);
+        !Client::over(Box::new(wire)).is_left_without_connack(&connect(Version::V5, "lamp"))
+    };
+    for name in [
+        "localhost",
+        "a.example.org",
+        "A.EXAMPLE.org",
+        "x.b.example.org",
+        "x.c.example.org",
+    ] {
+        assert!(gets_in(name), "{name}");
+    }
+    // The first certificate is not for these, and the last one is kept for another name than its own.
+    for name in [
+        "b.example.org",
+        "x.y.b.example.org",
+        "elsewhere.org",
+        "d.example.org",
+    ] {
+        assert!(!gets_in(name), "{name}");
+    }
+}
+
 #[test]
 fn a_peer_that_does_not_speak_tls_harms_nobody() {
     let authority = Authority::new();
@@ -177,7 +217,19 @@ fn files_that_do_not_fit_are_named_with_their_key() {
     let authority = Authority::new();
     let right = authority.tls("required");
     let other = KeyPair::generate().unwrap().serialize_pem();
-    let wrong: [(&str, &str, RawTls); 4] = [
+    let stray = RawNamed {
+        key: right.key.clone(),
+        ..authority.named("a.example.org", None)
+    };
+    let wrong: [(&str, &str, RawTls); 5] = [
+        (
+            "tls.named.key",
+            "does not belong",
+            RawTls {
+                named: vec![stray],
+                ..right.clone()
+            },
+        ),
         (
             "tls.certificate",
             "cannot be read",
