@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use mqtt_wire::{QoS, TopicFilter};
 
-use crate::{Peer, Principal, Secret};
+use crate::{Exchange, Peer, Principal, Secret};
 
 /// An answer that may take a while. A gate that has it at hand returns a future that is ready at once, which costs the
 /// caller no thread switch.
@@ -32,6 +32,8 @@ pub struct Login {
     pub username: Option<String>,
     /// The password, if one was given.
     pub password: Option<Secret>,
+    /// The authentication method, if it wants to say who it is in an exchange.
+    pub method: Option<String>,
     /// The peer's certificate (DER), already verified against the listener's authorities by TLS.
     pub certificate: Option<Vec<u8>>,
     /// The common name of the certificate that the peer has shown to a proxy, which has verified it and is believed. The
@@ -53,6 +55,7 @@ impl Login {
             client_id: String::new(),
             username: None,
             password: None,
+            method: None,
             certificate: None,
             common_name: None,
             peer,
@@ -142,11 +145,17 @@ pub struct GateError(pub String);
 
 /// Finds out who a peer is.
 pub trait Authenticate: fmt::Debug + Send + Sync {
-    /// Judges one login. Runs outside the threads that carry messages; a slow answer delays only this login.
+    /// Judges one login that names no method. Runs outside the threads that carry messages; a slow answer delays only this login.
     ///
     /// # Errors
     /// When the gate could not decide; the login is then refused.
     fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>>;
+
+    /// Begins an exchange by the method that the login names. `None` if this gate does not offer it; without this
+    /// function it offers none. Must not wait: what takes time belongs into the first step.
+    fn exchange(&self, _login: Login) -> Option<Box<dyn Exchange>> {
+        None
+    }
 }
 
 /// Decides what a principal may do.

@@ -10,6 +10,7 @@
 //! the same doors can be carried to a sandbox or to another process.
 
 mod check;
+mod exchange;
 mod gate;
 mod link;
 mod peer;
@@ -17,6 +18,7 @@ mod principal;
 mod problem;
 
 pub use check::Check;
+pub use exchange::{Exchange, Step};
 pub use gate::{
     Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Section, Transport, Verdict,
 };

@@ -4,6 +4,7 @@ mod acknowledge;
 mod alias;
 mod allowance;
 pub(crate) mod ask;
+mod authenticate;
 pub(crate) mod connect;
 mod farewell;
 mod flights;
@@ -22,6 +23,7 @@ pub(crate) use acknowledge::Owed;
 pub(crate) use alias::{Aliases, OutgoingAliases};
 pub(crate) use allowance::Allowance;
 pub(crate) use ask::{Asked, Verdicts};
+pub(crate) use authenticate::Method;
 pub(crate) use inbound::Publication;
 
 use crate::{Moment, session::SessionId, topics::Route};
@@ -85,6 +87,8 @@ pub(crate) struct Client {
     pub(crate) last_topic: Option<Box<LastTopic>>,
     pub(crate) verdicts: Verdicts,
     pub(crate) asked: Option<Box<Asked>>,
+    /// That it connected with; none if it did not.
+    pub(crate) method: Option<Box<Method>>,
 }
 
 impl Client {

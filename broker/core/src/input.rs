@@ -73,6 +73,17 @@ pub enum Answer {
     Refused(ReasonCode),
 }
 
+/// What a gate said in a re-authentication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authentication {
+    /// The client has to say more; it is told this.
+    Continue(Option<Vec<u8>>),
+    /// It is still the same client; it is told this.
+    Known(Option<Vec<u8>>),
+    /// It is not, or not any more.
+    Refused,
+}
+
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -80,7 +91,8 @@ pub enum Input<'a> {
     Connected {
         /// The slot it has from now on.
         connection: ConnectionId,
-        /// What it sent. The client id is set: the outside assigns one where the client sent none.
+        /// What it sent. The client id is set: the outside assigns one where the client sent none. With an authentication
+        /// method the data is what the client is told last.
         connect: Box<Connect>,
         /// Whether the client id was assigned by the outside.
         assigned: bool,
@@ -117,6 +129,13 @@ pub enum Input<'a> {
         ticket: u64,
         /// Whether it is allowed.
         allow: bool,
+    },
+    /// The answer to an `Output::Authenticate`.
+    Authenticated {
+        /// The ticket of the re-authentication.
+        ticket: u64,
+        /// What the gate said.
+        said: Authentication,
     },
     /// Every batch of this shard up to this ticket is kept.
     Remembered {

@@ -36,7 +36,7 @@ pub use badge::Badge;
 pub use batch::{Batch, Op, Shelf, Shelves, Visit};
 pub use counters::Counters;
 pub use group::{SharedStrategy, is_group_id};
-pub use input::{Answer, ConnectionId, Input, LinkId, LinkMessage, ShardId, To};
+pub use input::{Answer, Authentication, ConnectionId, Input, LinkId, LinkMessage, ShardId, To};
 pub use mail::Mail;
 pub use message::{Expiry, Message};
 pub use moment::{Moment, WallTime};

@@ -106,6 +106,18 @@ pub enum Output {
         /// What.
         question: Question,
     },
+    /// Hand the gate what a client said in a re-authentication. Answered by `Input::Authenticated`, always; if not by
+    /// `Authentication::Continue`, the re-authentication is over, and it may be so before all that was handed in is answered.
+    Authenticate {
+        /// Names the re-authentication, the same in each of its steps.
+        ticket: u64,
+        /// Who said it.
+        connection: ConnectionId,
+        /// Whether it is the first step.
+        begins: bool,
+        /// What it said.
+        data: Option<Vec<u8>>,
+    },
     /// Keep this batch. Answered by `Input::Remembered` or `Input::Refused`; tickets grow by one.
     Remember {
         /// To be named in the answer.

@@ -149,6 +149,7 @@ impl Shard {
                 }
             }
             Input::Verdict { ticket, allow } => self.take_verdict(ticket, allow, out),
+            Input::Authenticated { ticket, said } => self.take_authenticated(ticket, said, out),
             Input::Remembered { through } => self.remembered(through, None, out),
             Input::Refused { ticket, reason } => self.remembered(ticket, Some(reason), out),
             Input::Recalled { page } => self.take_page(page, out),
@@ -264,9 +265,9 @@ impl Shard {
             Packet::Unsubscribe(unsubscribe) => self.take_unsubscribe(connection, &unsubscribe, out),
             Packet::PingReq => self.send(connection, &Packet::PingResp, out),
             Packet::Disconnect(disconnect) => self.take_disconnect(connection, &disconnect, out),
-            // A second CONNECT [MQTT-3.1.0-2], an AUTH that nobody asked for, and what only servers send.
+            Packet::Auth(auth) => self.take_auth(connection, auth, out),
+            // A second CONNECT [MQTT-3.1.0-2], and what only servers send.
             Packet::Connect(_)
-            | Packet::Auth(_)
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
             | Packet::UnsubAck(_)

@@ -17,8 +17,8 @@ pub use disk::Disk;
 pub use moves::{clean, filter, message, persistent};
 
 use crate::{
-    Answer, Badge, Batch, ConnectionId, Input, LinkMessage, Mail, Moment, Output, Outputs, Question, Recall,
-    Settings, Shard, ShardId, Told, WallTime, recover,
+    Answer, Authentication, Badge, Batch, ConnectionId, Input, LinkMessage, Mail, Moment, Output, Outputs,
+    Question, Recall, Settings, Shard, ShardId, Told, WallTime, recover,
 };
 
 /// A small generator of numbers: the same seed gives the same numbers.
@@ -69,6 +69,9 @@ pub enum LinkHeard {
 /// Decides what a connection may do: principal name and question to verdict.
 pub type Gate = Box<dyn FnMut(&str, &Question) -> bool>;
 
+/// Answers what a client says in a re-authentication.
+pub type Exchange = Box<dyn FnMut(Option<Vec<u8>>) -> Authentication>;
+
 struct Home {
     shard: Shard,
     out: Outputs,
@@ -94,6 +97,7 @@ pub struct World {
     disk: Disk,
     clients: Vec<Client>,
     gate: Option<Gate>,
+    exchange: Option<Exchange>,
     link: Option<LinkSpec>,
     /// What links heard, in order.
     pub link_heard: Vec<LinkHeard>,
@@ -170,6 +174,7 @@ impl World {
             disk: Disk::default(),
             clients: Vec::new(),
             gate: None,
+            exchange: None,
             link: None,
             link_heard: Vec::new(),
             store_answers: true,
@@ -191,6 +196,11 @@ impl World {
     /// Lets this decide what connections may do. Without it everything is allowed.
     pub fn set_gate(&mut self, gate: impl FnMut(&str, &Question) -> bool + 'static) {
         self.gate = Some(Box::new(gate));
+    }
+
+    /// Lets this answer in re-authentications. Without it all of them are refused.
+    pub fn set_exchange(&mut self, exchange: impl FnMut(Option<Vec<u8>>) -> Authentication + 'static) {
+        self.exchange = Some(Box::new(exchange));
     }
 
     /// The policy has changed.
@@ -721,6 +731,13 @@ impl World {
                     .unwrap_or_default();
                 let allow = self.gate.as_mut().is_none_or(|gate| gate(&name, &question));
                 self.step(at, Input::Verdict { ticket, allow });
+            }
+            Output::Authenticate { ticket, data, .. } => {
+                let said = match &mut self.exchange {
+                    Some(exchange) => exchange(data),
+                    None => Authentication::Refused,
+                };
+                self.step(at, Input::Authenticated { ticket, said });
             }
             Output::Remember { ticket, batch } => self.home(at).unwritten.push_back((ticket, batch)),
             Output::Recall(recall) => self.home(at).recalls.push_back(recall),

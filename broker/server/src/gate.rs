@@ -13,6 +13,10 @@ use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pe
 use tokio::{runtime::Handle, time::timeout};
 use tracing::{error, warn};
 
+mod talk;
+
+pub(crate) use talk::Said;
+
 /// Those who decide. Both doors are usually chains of several gates.
 #[derive(Debug, Clone)]
 pub struct Gates {
@@ -94,10 +98,19 @@ impl Desk {
         then: impl FnOnce(bool) + Send + 'static,
     ) {
         let desk = Arc::clone(self);
-        let decided = self.runtime.spawn(async move { desk.decide(decision).await });
-        // A task of its own, so that there is an answer even if the gate panics.
-        self.runtime
-            .spawn(async move { then(decided.await.unwrap_or(false)) });
+        let decide = async move { desk.decide(decision).await };
+        self.beside(decide, |decided| then(decided.unwrap_or(false)));
+    }
+
+    /// Does something beside the shards and hands on what came of it: nothing if a gate panics in it.
+    pub(crate) fn beside<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        then: impl FnOnce(Option<T>) + Send + 'static,
+    ) {
+        let done = self.runtime.spawn(work);
+        // A task of its own, so that there is an answer even after a panic.
+        self.runtime.spawn(async move { then(done.await.ok()) });
     }
 
     async fn decide(&self, decision: impl Future<Output = Result<Decision, GateError>>) -> bool {

@@ -3,16 +3,17 @@
 use std::{io, sync::Arc};
 
 use mqtt_wire::{Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len};
-use plugin_api::{Peer, Principal};
+use plugin_api::{Login, Peer, Principal};
 use tokio::{io::AsyncReadExt, sync::watch, time::timeout};
 use tracing::{debug, warn};
 
 mod admission;
+mod exchange;
 mod proxied;
 mod turned;
 mod upgrade;
 
-use admission::admit;
+use admission::WayIn;
 use proxied::Origin;
 use turned::Turned;
 use upgrade::Upgraded;
@@ -30,6 +31,8 @@ pub(crate) struct Newcomer {
     pub(crate) connect: Box<Connect>,
     pub(crate) assigned: bool,
     pub(crate) principal: Arc<Principal>,
+    /// How it came in, without the password, if that was by an exchange: it may say anew who it is.
+    pub(crate) login: Option<Box<Login>>,
     pub(crate) peer: Peer,
     /// What came after CONNECT.
     pub(crate) rest: Vec<u8>,
@@ -73,10 +76,16 @@ pub(crate) async fn welcome(
         return tell_given_way(&place, peer, &door, &house);
     };
     let (stream, turned) = match greeted {
-        Ok((stream, Ok(greeting))) => {
-            let shutting_down = *stop.borrow();
-            match admit(&stream, greeting, origin, &door, &house, shutting_down).await {
+        Ok((mut stream, Ok(greeting))) => {
+            let way_in = WayIn {
+                stream: &mut stream,
+                origin,
+                place: &place,
+                stop: &mut stop,
+            };
+            match way_in.admit(greeting, &door, &house).await {
                 Ok(admitted) => return admitted.go_home(stream, &house, &door),
+                Err(Turned::GaveWay) => return tell_given_way(&place, peer, &door, &house),
                 Err(turned) => (stream, turned),
             }
         }
@@ -167,14 +176,26 @@ async fn hear(stream: Stream, door: &Door, house: &House) -> io::Result<(Stream,
 /// Reads until CONNECT is whole. An error is the socket's; what the peer did wrong is in the result.
 async fn read_connect(stream: &mut Stream, bytes_max: u32) -> io::Result<Result<Greeting, Turned>> {
     let mut bytes = Vec::with_capacity(CONNECT_BYTES);
+    Ok(match read_whole(stream, &mut bytes, bytes_max).await? {
+        Ok(()) => open_greeting(bytes, bytes_max),
+        Err(error) => Err(unreadable(&bytes, error)),
+    })
+}
+
+/// Reads until `bytes` begins with a whole packet.
+async fn read_whole(
+    stream: &mut Stream,
+    bytes: &mut Vec<u8>,
+    bytes_max: u32,
+) -> io::Result<Result<(), DecodeError>> {
     loop {
-        match frame_len(&bytes, bytes_max) {
+        match frame_len(bytes, bytes_max) {
             Ok(Some(len)) if bytes.len() < len => bytes.reserve(len - bytes.len()),
-            Ok(Some(_)) => return Ok(open_greeting(bytes, bytes_max)),
+            Ok(Some(_)) => return Ok(Ok(())),
             Ok(None) => {}
-            Err(error) => return Ok(Err(unreadable(&bytes, error))),
+            Err(error) => return Ok(Err(error)),
         }
-        if stream.read_buf(&mut bytes).await? == 0 {
+        if stream.read_buf(bytes).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }

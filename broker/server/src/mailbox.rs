@@ -13,11 +13,11 @@ use std::{
     },
 };
 
-use broker_core::{Answer, Counters, LinkMessage, Mail, Page, ShardId};
+use broker_core::{Answer, ConnectionId, Counters, LinkMessage, Mail, Page, ShardId};
 use mqtt_wire::{ClientId, ReasonCode};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{bell::Bell, handshake::Newcomer};
+use crate::{bell::Bell, handshake::Newcomer, worker::Outcome};
 
 /// Mails that one shard may have waiting at another. One mail may carry many messages' worth of work.
 pub(crate) const LANE_MAX: usize = 4096;
@@ -31,6 +31,12 @@ pub(crate) enum Letter {
     Newcomer(Box<Newcomer>),
     /// A gate's answer.
     Verdict { ticket: u64, allow: bool },
+    /// What came of a step of a client that says anew who it is.
+    Authenticated {
+        connection: ConnectionId,
+        ticket: u64,
+        outcome: Outcome,
+    },
     /// The journal's answer.
     Remembered { ticket: u64 },
     /// The journal's refusal.

@@ -4,6 +4,7 @@
 //! stirred, a bounded bite of each; hands it to the rules; performs the duties that follow; and writes once to every
 //! socket that something was left for. There is one task and no lock that anybody contends for.
 
+mod again;
 mod backlog;
 mod closing;
 mod connections;
@@ -30,7 +31,9 @@ use tokio::{
 };
 use tracing::{debug, error};
 
+pub(crate) use self::again::Outcome;
 use self::{
+    again::Entry,
     backlog::Backlog,
     closing::Closing,
     connections::{Arrival, Connections},
@@ -254,6 +257,11 @@ impl Worker {
                 self.under_way.questions -= 1;
                 self.step(Input::Verdict { ticket, allow });
             }
+            Letter::Authenticated {
+                connection,
+                ticket,
+                outcome,
+            } => self.take_outcome(connection, ticket, outcome),
             Letter::Remembered { ticket } => {
                 self.under_way.batches -= 1;
                 self.step(Input::Remembered { through: ticket });
@@ -295,6 +303,7 @@ impl Worker {
             connect,
             assigned,
             principal,
+            login,
             peer,
             rest,
             seat,
@@ -309,6 +318,7 @@ impl Worker {
             stream,
             rest,
             principal,
+            entry: login.map(|login| Box::new(Entry::by(*login))),
             peer,
             version,
             seat,

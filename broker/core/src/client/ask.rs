@@ -20,6 +20,8 @@ pub(crate) enum Asked {
         id: Option<PacketId>,
         properties: Bytes,
         payload: Bytes,
+        /// Under which policy it was asked; none if the client has said anew since who it is.
+        policy: Option<u64>,
     },
     /// Some filters, each with its verdict once that is in.
     Subscribe {
@@ -96,6 +98,7 @@ impl Shard {
             id: publish.packet_id,
             properties: Bytes::copy_from_slice(publish.properties.as_bytes()),
             payload: Bytes::copy_from_slice(publish.payload),
+            policy: Some(self.policy),
         };
         self.ask(connection, asked, vec![(0, question)], out);
     }
@@ -176,9 +179,11 @@ impl Shard {
                 id,
                 properties,
                 payload,
+                policy: asked_under,
             } => {
                 let (policy, max) = (self.policy, self.settings.verdicts_max);
-                if let Some(client) = self.client_mut(connection) {
+                let lasts = asked_under == Some(policy);
+                if let Some(client) = self.client_mut(connection).filter(|_| lasts) {
                     client
                         .verdicts
                         .remember(policy, max, Arc::clone(&topic), qos, retain, allow);
@@ -194,6 +199,9 @@ impl Shard {
                     payload: &payload,
                 };
                 self.judged_publish(connection, &publish, &topic, allow, out);
+                if let Some(client) = self.client_mut(connection).filter(|_| !lasts) {
+                    client.last_topic = None;
+                }
             }
         }
     }

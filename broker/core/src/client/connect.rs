@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use mqtt_wire::{ClientId, ConnAck, Connect, Disconnect, Packet, Properties, QoS, ReasonCode, Version};
 
-use super::{Allowance, Client, OutgoingAliases, Pause, Verdicts};
+use super::{Allowance, Client, Method, OutgoingAliases, Pause, Verdicts};
 use crate::{
     Badge, ConnectionId, Departure, Output, Outputs, Shard, Shelf,
     group::is_group_id,
@@ -144,6 +144,10 @@ impl Shard {
             last_topic: None,
             verdicts: Verdicts::default(),
             asked: None,
+            method: connect
+                .authentication_method
+                .as_deref()
+                .map(|name| Box::new(Method::named(name))),
         };
         client.pause(Pause::Connecting);
         client
@@ -241,6 +245,8 @@ impl Shard {
                 .as_ref()
                 .filter(|_| connect.request_response_information)
                 .map(|template| template.replace("%c", &connect.client_id)),
+            authentication_method: connect.authentication_method.clone(),
+            authentication_data: connect.authentication_data.clone(),
             server_keep_alive_secs: (keep_alive_secs != connect.keep_alive_secs).then_some(keep_alive_secs),
             ..ConnAck::default()
         }

@@ -18,6 +18,7 @@ mod properties;
 mod qos0;
 mod qos1;
 mod qos2;
+mod reauthentication;
 mod requests;
 mod restart;
 mod retained;

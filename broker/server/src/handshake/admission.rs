@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use mqtt_wire::{ClientId, Connect, ReasonCode};
+use mqtt_wire::{ClientId, Connect, ReasonCode, Version};
 use plugin_api::{Access, Login, Peer, Principal, Secret, Transport};
+use tokio::sync::watch;
 use tracing::debug;
 
-use super::{Greeting, Newcomer, proxied::Origin, turned::Turned};
+use super::{Greeting, Newcomer, exchange, proxied::Origin, turned::Turned};
 use crate::{
     gate::LoginRefused,
     house::House,
-    listener::{Door, Seat},
+    listener::{Door, Place, Seat},
     mailbox::Letter,
     stream::Stream,
 };
@@ -21,76 +22,121 @@ pub(super) struct Admitted {
     connect: Box<Connect>,
     assigned: bool,
     principal: Arc<Principal>,
+    login: Option<Box<Login>>,
     peer: Peer,
     rest: Vec<u8>,
     seat: Seat,
 }
 
-/// Asks who it is and whether it may come in.
-pub(super) async fn admit(
-    stream: &Stream,
-    greeting: Greeting,
-    origin: Origin,
-    door: &Door,
-    house: &House,
-    shutting_down: bool,
-) -> Result<Admitted, Turned> {
-    let Greeting {
-        mut connect,
-        rest,
-        local,
-    } = greeting;
-    let version = connect.version;
-    let refuse = |reason, why: String| Turned::Down { version, reason, why };
-    if shutting_down {
-        return Err(refuse(
-            ReasonCode::ServerUnavailable,
-            "the broker is shutting down".into(),
-        ));
+/// A connection that wants to come in.
+pub(super) struct WayIn<'a> {
+    pub(super) stream: &'a mut Stream,
+    pub(super) origin: Origin,
+    pub(super) place: &'a Place,
+    pub(super) stop: &'a mut watch::Receiver<bool>,
+}
+
+impl WayIn<'_> {
+    /// Asks who it is and whether it may come in.
+    pub(super) async fn admit(
+        self,
+        greeting: Greeting,
+        door: &Door,
+        house: &House,
+    ) -> Result<Admitted, Turned> {
+        let Greeting {
+            mut connect,
+            mut rest,
+            local,
+        } = greeting;
+        let version = connect.version;
+        let refuse = |reason, why: String| Turned::Down { version, reason, why };
+        if *self.stop.borrow() {
+            return Err(refuse(
+                ReasonCode::ServerUnavailable,
+                "the broker is shutting down".into(),
+            ));
+        }
+        let Some(seat) = door.seats.take() else {
+            return Err(refuse(ReasonCode::ServerBusy, "all connections are taken".into()));
+        };
+        let assigned = connect.client_id.is_empty();
+        if assigned {
+            connect.client_id = house.new_client_id();
+        } else if let Err(why) = check_client_id(&connect.client_id, house.rules.client_id_bytes_max) {
+            return Err(refuse(ReasonCode::ClientIdentifierNotValid, why));
+        }
+        let peer = self.origin.peer;
+        let mut login = login(&mut connect, self.stream, &self.origin, door);
+        login.loopback &= local;
+        let (principal, login) = self.identify(&mut connect, &mut rest, login, house).await?;
+        check_will(&connect, &principal, house).await?;
+        Ok(Admitted {
+            connect,
+            assigned,
+            principal,
+            login,
+            peer,
+            rest,
+            seat,
+        })
     }
-    if connect.authentication_method.is_some() {
-        let why = "enhanced authentication is not offered".into();
-        return Err(refuse(ReasonCode::BadAuthenticationMethod, why));
+
+    /// Who it is; and how it came in, if that was by an exchange.
+    async fn identify(
+        self,
+        connect: &mut Connect,
+        rest: &mut Vec<u8>,
+        mut login: Login,
+        house: &House,
+    ) -> Result<(Arc<Principal>, Option<Box<Login>>), Turned> {
+        let Some(method) = login.method.clone() else {
+            let principal = identify_at_once(login, connect.version, house).await?;
+            return Ok((principal, None));
+        };
+        let mut line = exchange::Line {
+            stream: self.stream,
+            rest,
+            place: self.place,
+            stop: self.stop,
+        };
+        // Few come by an exchange: those that do not need no memory for it.
+        let exchange = exchange::exchange(&mut line, connect, &method, login.clone(), house);
+        let principal = Box::pin(exchange).await?;
+        login.password = None;
+        Ok((principal, Some(Box::new(login))))
     }
-    let Some(seat) = door.seats.take() else {
-        return Err(refuse(ReasonCode::ServerBusy, "all connections are taken".into()));
-    };
-    let assigned = connect.client_id.is_empty();
-    if assigned {
-        connect.client_id = house.new_client_id();
-    } else if let Err(why) = check_client_id(&connect.client_id, house.rules.client_id_bytes_max) {
-        return Err(refuse(ReasonCode::ClientIdentifierNotValid, why));
-    }
-    let peer = origin.peer;
-    let mut login = login(&mut connect, stream, origin, door);
-    login.loopback &= local;
+}
+
+async fn identify_at_once(login: Login, version: Version, house: &House) -> Result<Arc<Principal>, Turned> {
+    let refuse = |reason, why| Turned::Down { version, reason, why };
     let named = login.username.is_some();
-    let principal = house.gates.log_in(login).await.map_err(|refused| match refused {
+    house.gates.log_in(login).await.map_err(|refused| match refused {
         LoginRefused::Refused(why) if named => refuse(ReasonCode::BadUserNameOrPassword, why),
         LoginRefused::Refused(why) => refuse(ReasonCode::NotAuthorized, why),
         LoginRefused::Undecided(why) => refuse(ReasonCode::ServerUnavailable, why),
-    })?;
-    if let Some(will) = &connect.will {
-        let access = Access::Publish {
-            topic: will.topic.clone(),
-            qos: will.qos,
-            retain: will.retain,
-        };
-        if !house.gates.may(&principal, &access).await {
-            let why = format!(
-                "`{}` may not publish its will to `{}`",
-                principal.name, will.topic
-            );
-            return Err(refuse(ReasonCode::NotAuthorized, why));
-        }
+    })
+}
+
+async fn check_will(connect: &Connect, principal: &Arc<Principal>, house: &House) -> Result<(), Turned> {
+    let Some(will) = &connect.will else {
+        return Ok(());
+    };
+    let access = Access::Publish {
+        topic: will.topic.clone(),
+        qos: will.qos,
+        retain: will.retain,
+    };
+    if house.gates.may(principal, &access).await {
+        return Ok(());
     }
-    Ok(Admitted {
-        connect,
-        assigned,
-        principal,
-        peer,
-        rest,
-        seat,
+    Err(Turned::Down {
+        version: connect.version,
+        reason: ReasonCode::NotAuthorized,
+        why: format!(
+            "`{}` may not publish its will to `{}`",
+            principal.name, will.topic
+        ),
     })
 }
 
@@ -109,13 +155,14 @@ fn check_client_id(client_id: &str, bytes_max: usize) -> Result<(), String> {
 }
 
 /// Takes the password out of the CONNECT: nobody else needs it.
-fn login(connect: &mut Connect, stream: &Stream, origin: Origin, door: &Door) -> Login {
+fn login(connect: &mut Connect, stream: &Stream, origin: &Origin, door: &Door) -> Login {
     let mut login = Login::from_peer(Transport::Mqtt, origin.peer);
     login.client_id.clone_from(&connect.client_id);
     login.username.clone_from(&connect.username);
     login.password = connect.password.take().map(Secret::new);
+    login.method.clone_from(&connect.authentication_method);
     login.certificate = stream.certificate().map(|certificate| certificate.to_vec());
-    login.common_name = origin.common_name;
+    login.common_name.clone_from(&origin.common_name);
     login.loopback = door.loopback && origin.local;
     login
 }
@@ -127,6 +174,7 @@ impl Admitted {
             connect,
             assigned,
             principal,
+            login,
             peer,
             rest,
             seat,
@@ -139,6 +187,7 @@ impl Admitted {
                     connect,
                     assigned,
                     principal,
+                    login,
                     peer,
                     rest,
                     seat,

@@ -19,6 +19,10 @@ pub(super) enum Turned {
     Away(String),
     /// It asked for something else than a WebSocket for MQTT, and is answered in HTTP.
     Back { answer: String, why: String },
+    /// It left by itself, or we do.
+    Gone(String),
+    /// Another has its place.
+    GaveWay,
     /// It is told why.
     Down {
         version: Version,
@@ -39,6 +43,8 @@ impl Turned {
                 metrics::counter!("twinmq_connections_refused_total", "reason" => "malformed").increment(1);
                 debug!(listener = door.name, %peer, why, "connection closed");
             }
+            Self::Gone(why) => debug!(listener = door.name, %peer, why, "connection lost in its handshake"),
+            Self::GaveWay => {}
             Self::Down { reason, why, .. } => {
                 metrics::counter!("twinmq_connections_refused_total", "reason" => reason.name()).increment(1);
                 match door.refusals.turn(house.clock.uptime()) {
@@ -54,7 +60,7 @@ impl Turned {
     /// Tells the peer, if it is to be told, and gives it some time to read that.
     pub(super) async fn turn(self, mut stream: Stream, peer: Peer, door: &Door, house: &House) {
         let bytes = match self {
-            Self::Away(_) => return,
+            Self::Away(_) | Self::Gone(_) | Self::GaveWay => return,
             Self::Back { answer, .. } => answer.into_bytes(),
             Self::Down { version, reason, why } => refusal(version, connack(reason, why, house)),
         };

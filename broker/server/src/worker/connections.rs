@@ -15,6 +15,7 @@ use mqtt_wire::Version;
 use plugin_api::{Peer, Principal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::again::Entry;
 use crate::{bell::Bell, listener::Seat, stream::Stream};
 
 /// One socket at home.
@@ -24,6 +25,8 @@ pub(crate) struct Connection {
     /// Bytes read and not yet used: a packet's beginning, or what came while the rules would not read.
     pub(crate) rest: Vec<u8>,
     pub(crate) principal: Arc<Principal>,
+    /// How it came in, if it may say anew who it is.
+    pub(crate) entry: Option<Box<Entry>>,
     pub(crate) peer: Peer,
     pub(crate) version: Version,
     /// Since when its socket has taken nothing though there was something to take.
@@ -80,6 +83,7 @@ pub(crate) struct Arrival {
     pub(crate) stream: Stream,
     pub(crate) rest: Vec<u8>,
     pub(crate) principal: Arc<Principal>,
+    pub(crate) entry: Option<Box<Entry>>,
     pub(crate) peer: Peer,
     pub(crate) version: Version,
     pub(crate) seat: Seat,
@@ -131,6 +135,7 @@ impl Connections {
             stream,
             rest,
             principal,
+            entry,
             peer,
             version,
             seat,
@@ -139,6 +144,7 @@ impl Connections {
             stream,
             rest,
             principal,
+            entry,
             peer,
             version,
             blocked_since: None,

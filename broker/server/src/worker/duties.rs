@@ -40,6 +40,12 @@ impl Worker {
                 connection,
                 question,
             } => self.ask(ticket, connection, question),
+            Output::Authenticate {
+                ticket,
+                connection,
+                begins,
+                data,
+            } => self.authenticate(ticket, connection, begins, data),
             Output::Remember { ticket, batch } => self.remember(ticket, batch),
             Output::Recall(recall) => {
                 self.under_way.recalls += 1;

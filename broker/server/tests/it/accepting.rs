@@ -177,17 +177,6 @@ fn a_forbidden_will_is_left_without_connack() {
 }
 
 #[test]
-fn enhanced_authentication_is_left_without_connack_with_its_code() {
-    let house = House::open();
-    let mut connect = connect(Version::V5, "lamp");
-    connect.authentication_method = Some("SCRAM-SHA-1".into());
-    assert_eq!(
-        Client::dial(house.address()).introduce(&connect).reason,
-        ReasonCode::BadAuthenticationMethod
-    );
-}
-
-#[test]
 fn there_is_room_again_when_a_connection_has_gone() {
     let house = Plan {
         connections_max: Some(2),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mqtt_wire::{
-    Ack, ConnAck, Connect, Disconnect, Packet, PacketId, Properties, Publish, QoS, ReasonCode, SubAck,
+    Ack, Auth, ConnAck, Connect, Disconnect, Packet, PacketId, Properties, Publish, QoS, ReasonCode, SubAck,
     Subscribe, Subscription, TopicFilter, Version, decode_from_server,
 };
 
@@ -44,6 +44,7 @@ pub(crate) enum Heard {
     PubRel(Ack),
     PubComp(Ack),
     SubAck(SubAck),
+    Auth(Auth),
     PingResp,
     Disconnect(ReasonCode),
     Other(&'static str),
@@ -215,6 +216,7 @@ impl Client {
             Packet::PubRel(ack) => Heard::PubRel(ack),
             Packet::PubComp(ack) => Heard::PubComp(ack),
             Packet::SubAck(suback) => Heard::SubAck(suback),
+            Packet::Auth(auth) => Heard::Auth(auth),
             Packet::PingResp => Heard::PingResp,
             Packet::Disconnect(disconnect) => Heard::Disconnect(disconnect.reason),
             other => Heard::Other(other.name()),

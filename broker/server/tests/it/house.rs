@@ -12,7 +12,8 @@ use broker::{
     settings::{RawBroker, RawListener, RawMqtt, RawTls, RawWebSocket},
 };
 use plugin_api::{
-    Access, Authenticate, Authorize, Decision, GateError, Link, LinkSpec, Login, Pending, Principal, Verdict,
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Link, LinkSpec, Login, Pending,
+    Principal, Secret, Step, Verdict,
 };
 use tokio::runtime::{self, Runtime};
 
@@ -191,7 +192,7 @@ impl Authenticate for Gate {
             (Some(_), None, _) => Verdict::Silent,
             (Some(users), Some(name), password) => {
                 let known = users.get(name).map(String::as_bytes);
-                if known.is_some() && known == password.as_ref().map(plugin_api::Secret::expose) {
+                if known.is_some() && known == password.as_ref().map(Secret::expose) {
                     Verdict::Known(Arc::new(Principal::named(name)))
                 } else {
                     Verdict::Refused(format!("wrong password for `{name}`"))
@@ -199,6 +200,41 @@ impl Authenticate for Gate {
             }
         };
         Box::pin(async { Ok(verdict) })
+    }
+
+    fn exchange(&self, login: Login) -> Option<Box<dyn Exchange>> {
+        self.logins.lock().unwrap().push(login.clone());
+        (login.method.as_deref() == Some("KNOCK")).then(|| Box::new(Knock) as Box<dyn Exchange>)
+    }
+}
+
+/// Knows who says `I am NAME`, asks on after anything else, and has its moods.
+#[derive(Debug)]
+struct Knock;
+
+impl Exchange for Knock {
+    fn step(self: Box<Self>, data: Option<Secret>) -> Pending<'static, Result<Step, GateError>> {
+        let said = data.map(|data| String::from_utf8(data.expose().to_vec()).unwrap());
+        let say = |text: String| Some(Secret::new(text.into_bytes()));
+        Box::pin(async move {
+            let said = said.as_deref().unwrap_or("nothing");
+            match said.strip_prefix("I am ") {
+                Some("nobody") => Ok(Step::Refused("nobody comes in".into())),
+                Some(name) => Ok(Step::Known {
+                    principal: Arc::new(Principal::named(name)),
+                    data: say(format!("welcome, {name}")),
+                }),
+                None => match said {
+                    "sleep" => std::future::pending().await,
+                    "panic" => panic!("this gate panics on purpose"),
+                    "fail" => Err(GateError("this gate fails on purpose".into())),
+                    _ => Ok(Step::Continue {
+                        data: say(format!("{said}: who is there?")),
+                        next: self,
+                    }),
+                },
+            }
+        })
     }
 }
 

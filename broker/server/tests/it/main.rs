@@ -11,6 +11,7 @@ mod frames;
 mod house;
 
 mod accepting;
+mod authentication;
 mod bytes;
 mod crowding;
 mod deliveries;
