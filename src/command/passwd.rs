@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use anyhow::Context;
 use clap::Args;
 use plugin_api::Secret;
-use plugin_auth::password_file::{remove_user, set_user};
+use plugin_auth::password_file::{remove_user, set_scram_user, set_user};
 
 use crate::Failure;
 
@@ -15,8 +15,11 @@ pub(super) struct PasswdArgs {
     file: PathBuf,
     /// The user.
     name: String,
-    /// Remove the user instead.
+    /// Let the user log in by SCRAM-SHA-256 and SCRAM-SHA-512 as well. One that can keeps it when its password changes.
     #[arg(long)]
+    scram: bool,
+    /// Remove the user instead.
+    #[arg(long, conflicts_with = "scram")]
     delete: bool,
 }
 
@@ -36,7 +39,8 @@ pub(super) fn run(args: &PasswdArgs) -> Result<(), Failure> {
         return super::say(line);
     }
     let password = read_password()?;
-    let is_new = set_user(&args.file, &args.name, &password).map_err(refused)?;
+    let set = if args.scram { set_scram_user } else { set_user };
+    let is_new = set(&args.file, &args.name, &password).map_err(refused)?;
     super::say(if is_new { "added" } else { "changed" })
 }
 

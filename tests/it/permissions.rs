@@ -5,6 +5,7 @@ mod credentials;
 mod nobody;
 mod passwords;
 mod rules;
+mod scram;
 
 use std::{fs, io::Write, net::SocketAddr, process::Stdio};
 
@@ -35,7 +36,13 @@ fn write_rules(house: &House, rules: &str) {
 
 /// What an operator does: `twinmq passwd users NAME < password`; and what it says.
 fn set_password(house: &House, user: &str, password: &str) -> String {
-    let mut command = twinmq(["passwd", "users", user]);
+    passwd(house, &["users", user], password)
+}
+
+/// `twinmq passwd` with these arguments.
+fn passwd(house: &House, arguments: &[&str], password: &str) -> String {
+    let mut command = twinmq(["passwd"]);
+    command.args(arguments);
     command.current_dir(house.folder.path());
     let mut child = command
         .stdin(Stdio::piped())

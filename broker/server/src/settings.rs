@@ -30,7 +30,7 @@ pub struct RawBroker {
     pub handshakes_max: Option<i64>,
     /// How long a TLS handshake may take.
     pub tls_handshake_timeout: Option<String>,
-    /// How long a connection may take to send its CONNECT.
+    /// How long a connection may take to send its CONNECT, and a client for an exchange of enhanced authentication.
     pub connect_timeout: Option<String>,
     /// Largest CONNECT.
     pub connect_bytes_max: Option<String>,
@@ -58,7 +58,7 @@ pub struct Broker {
     pub handshakes_max: u32,
     /// How long a TLS handshake may take.
     pub tls_handshake_timeout: Duration,
-    /// How long a connection may take to send its CONNECT.
+    /// How long a connection may take to send its CONNECT, and a client for an exchange of enhanced authentication.
     pub connect_timeout: Duration,
     /// Largest CONNECT, in bytes.
     pub connect_bytes_max: u32,

@@ -5,15 +5,17 @@ use std::{
     time::Duration,
 };
 
-use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
+use plugin_api::{
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Verdict,
+};
 
 use crate::{
     AclFile, Auth, AuthError, Authorization,
     anonymous::AnonymousGate,
     certificate::CertificateGate,
     device::Devices,
-    judged::{Fault, judged},
-    login,
+    guarded::{Chain, Guarded},
+    judged::{judged, unharmed},
     loopback::AllowAllOnLoopback,
     password_file::PasswordFile,
     policy::Policy,
@@ -46,17 +48,6 @@ struct Named<G: ?Sized> {
 impl<G: ?Sized> From<(String, Arc<G>)> for Named<G> {
     fn from((name, gate): (String, Arc<G>)) -> Self {
         Self { name, gate }
-    }
-}
-
-impl<G: ?Sized> Named<G> {
-    /// Notes in the log why this gate gave no verdict; the caller takes it as a no.
-    fn failed(&self, fault: &Fault) -> GateError {
-        tracing::error!(
-            gate = self.name,
-            "the gate gave no verdict, which means no: {fault}"
-        );
-        GateError(format!("the gate {}: {fault}", self.name))
     }
 }
 
@@ -118,9 +109,11 @@ impl Gates {
         self.policy.refresh_if_due().await;
         for named in &self.authenticators {
             let verdict = judged(self.deadline, || named.gate.authenticate(login.clone())).await;
-            match verdict.map_err(|fault| named.failed(&fault))? {
+            match verdict.map_err(|fault| fault.told_of(&named.name))? {
                 Verdict::Known(principal) => {
-                    return Ok(Verdict::Known(Arc::new(self.complete(&principal, &login))));
+                    return Ok(Verdict::Known(Arc::new(
+                        self.devices.complete(&principal, &login),
+                    )));
                 }
                 Verdict::Refused(why) => return Ok(Verdict::Refused(why)),
                 Verdict::Silent => {}
@@ -130,24 +123,27 @@ impl Gates {
             "credentials that no gate of [auth] can check".into(),
         ))
     }
-
-    /// The principal with what the chain knows of it.
-    fn complete(&self, principal: &Principal, login: &Login) -> Principal {
-        let mut principal = principal.clone();
-        principal.loopback = login::is_loopback(login);
-        principal.client_id = Some(&*login.client_id)
-            .filter(|id| !id.is_empty())
-            .map(Into::into);
-        if principal.device.is_none() {
-            principal.device = self.devices.of(&principal, login).map(Into::into);
-        }
-        principal
-    }
 }
 
 impl Authenticate for Gates {
     fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>> {
         Box::pin(self.who(login))
+    }
+
+    /// The first gate that offers the method has the whole exchange.
+    fn exchange(&self, login: Login) -> Option<Box<dyn Exchange>> {
+        self.authenticators.iter().find_map(|named| {
+            let offered = unharmed(|| named.gate.exchange(login.clone()));
+            let exchange = offered.map_err(|fault| fault.told_of(&named.name)).ok()??;
+            let chain = Chain {
+                gate: named.name.clone(),
+                login: login.clone(),
+                deadline: self.deadline,
+                devices: self.devices,
+                policy: Arc::clone(&self.policy),
+            };
+            Some(Box::new(Guarded { exchange, chain }) as Box<dyn Exchange>)
+        })
     }
 }
 
@@ -162,7 +158,7 @@ impl Authorize for Gates {
         Box::pin(async move {
             for named in &*gates {
                 let decision = judged(deadline, || named.gate.authorize(&principal, &access)).await;
-                match decision.map_err(|fault| named.failed(&fault))? {
+                match decision.map_err(|fault| fault.told_of(&named.name))? {
                     Decision::Silent => {}
                     clear => return Ok(clear),
                 }

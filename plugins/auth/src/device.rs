@@ -22,9 +22,22 @@ impl Default for Devices {
 }
 
 impl Devices {
+    /// A principal with what the chain knows of it.
+    pub(crate) fn complete(self, principal: &Principal, login: &Login) -> Principal {
+        let mut principal = principal.clone();
+        principal.loopback = login::is_loopback(login);
+        principal.client_id = Some(&*login.client_id)
+            .filter(|id| !id.is_empty())
+            .map(Into::into);
+        if principal.device.is_none() {
+            principal.device = self.of(&principal, login).map(Into::into);
+        }
+        principal
+    }
+
     /// The device that came in with this login as this principal. A name that could not be a level of a topic is no
     /// device's: it could reach other twins.
-    pub(crate) fn of(self, principal: &Principal, login: &Login) -> Option<String> {
+    fn of(self, principal: &Principal, login: &Login) -> Option<String> {
         let device = match self.from {
             DeviceFrom::Auto => self.in_certificate(login).or_else(|| {
                 let anonymous = &*principal.name == ANONYMOUS;
@@ -36,7 +49,10 @@ impl Devices {
             }),
             DeviceFrom::ClientId => Some(login.client_id.clone()),
             DeviceFrom::Username => {
-                let checked = login.password.is_some() && login::user_name(login) == Some(&*principal.name);
+                // An exchange names its user by itself.
+                let by_password =
+                    login.password.is_some() && login::user_name(login) == Some(&*principal.name);
+                let checked = by_password || login.method.is_some();
                 checked.then(|| principal.name.to_string())
             }
             DeviceFrom::Certificate => self.in_certificate(login),

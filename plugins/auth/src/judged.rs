@@ -20,6 +20,19 @@ pub(crate) enum Fault {
     Late(Duration),
 }
 
+impl Fault {
+    /// Notes in the log why this gate gave no verdict; the caller takes it as a no.
+    pub(crate) fn told_of(&self, gate: &str) -> GateError {
+        tracing::error!(gate, "the gate gave no verdict, which means no: {self}");
+        GateError(format!("the gate {gate}: {self}"))
+    }
+}
+
+/// Does what a gate may panic in.
+pub(crate) fn unharmed<T>(work: impl FnOnce() -> T) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Fault::Panicked)
+}
+
 /// Asks a gate and waits for its verdict.
 ///
 /// A gate that answers at once needs no timer, and so no runtime either.
@@ -27,7 +40,7 @@ pub(crate) async fn judged<'a, T>(
     deadline: Duration,
     ask: impl FnOnce() -> Pending<'a, Result<T, GateError>>,
 ) -> Result<T, Fault> {
-    let mut verdict = catch_unwind(AssertUnwindSafe(ask)).map_err(|_| Fault::Panicked)?;
+    let mut verdict = unharmed(ask)?;
     match poll_fn(|cx| Poll::Ready(poll_caught(&mut verdict, cx))).await {
         Poll::Ready(verdict) => verdict,
         Poll::Pending => tokio::time::timeout(deadline, poll_fn(|cx| poll_caught(&mut verdict, cx)))
@@ -40,9 +53,9 @@ fn poll_caught<T>(
     verdict: &mut Pending<'_, Result<T, GateError>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<T, Fault>> {
-    match catch_unwind(AssertUnwindSafe(|| verdict.as_mut().poll(cx))) {
+    match unharmed(|| verdict.as_mut().poll(cx)) {
         Ok(Poll::Ready(verdict)) => Poll::Ready(verdict.map_err(Fault::Failed)),
         Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Err(Fault::Panicked)),
+        Err(fault) => Poll::Ready(Err(fault)),
     }
 }

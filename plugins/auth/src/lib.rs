@@ -2,7 +2,7 @@
 //!
 //! [`Gates`] is the assembled chain. Who someone is, in this order:
 //!
-//! 1. the password file ([`password_file`]), when a user name and a password were presented;
+//! 1. the password file ([`password_file`]), when a user name and a password were presented, or SCRAM was spoken;
 //! 2. the certificate that TLS has verified ([`CertificateName`]);
 //! 3. nobody in particular ([`ANONYMOUS`]), where the settings say so.
 //!
@@ -18,6 +18,7 @@ mod chain;
 mod device;
 mod error;
 mod failures;
+mod guarded;
 mod hashing;
 mod judged;
 mod login;
@@ -26,6 +27,7 @@ mod name;
 pub mod password_file;
 mod policy;
 mod remembered;
+mod scram;
 mod settings;
 mod watched_file;
 

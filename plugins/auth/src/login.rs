@@ -1,5 +1,7 @@
 //! Reading a login: what the peer presents, and where it came from.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use plugin_api::Login;
 
 use crate::{CertificateName, certificate};
@@ -39,4 +41,9 @@ pub(crate) fn certificate_name(login: &Login, kind: CertificateName) -> Option<R
 /// Whether the peer is on this machine: both ends are loopback, so that a listener behind a proxy does not count.
 pub(crate) fn is_loopback(login: &Login) -> bool {
     login.loopback && login.peer.is_loopback()
+}
+
+/// Where it comes from. Who comes by a Unix socket is on this machine.
+pub(crate) fn address(login: &Login) -> IpAddr {
+    login.peer.ip().unwrap_or(Ipv4Addr::LOCALHOST.into())
 }

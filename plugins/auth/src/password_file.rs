@@ -1,47 +1,46 @@
 //! Users in a file: checking their passwords, and refusing those who were taken out of it.
 
+mod by_scram;
 mod edit;
 mod users;
 
-pub use edit::{remove_user, set_user, verify_user};
+pub use edit::{remove_user, set_scram_user, set_user, verify_user};
 
-use std::{
-    future::ready,
-    net::{IpAddr, Ipv4Addr},
-    path::Path,
-    sync::Arc,
-};
+use std::{future::ready, net::IpAddr, path::Path, sync::Arc};
 
 use plugin_api::{
-    Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Problem, Secret, Verdict,
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Problem,
+    Secret, Verdict,
 };
 
-use self::users::Users;
+use self::{by_scram::ByScram, users::Users};
 use crate::{
     FailureLimits, HashingLimits,
     failures::Failures,
-    hashing::{Hashing, StoredHash},
+    hashing::Hashing,
     login,
     remembered::Remembered,
+    scram::Mechanism,
     watched_file::{Reading, Refresh, WatchedFile},
 };
 
 /// About a million users.
 const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// The attribute of a principal that came in by password: a keyed hash of the stored hash it was checked against.
+/// The attribute of a principal that came in by password or by SCRAM: a keyed hash of what it was checked against.
 const BADGE: &str = "password_badge";
 
 /// Knows users by their password.
 ///
-/// As an authenticator it is silent about a login without user name and password. As an authorizer it denies everything
+/// As an authenticator it is silent about a login without user name and password, and offers those kinds of SCRAM that
+/// it has verifiers for. As an authorizer it denies everything
 /// to those whose user was removed, or got another password, since they came in; it is silent about everybody else.
 #[derive(Debug)]
 pub(crate) struct PasswordFile {
     users: Arc<WatchedFile<Users>>,
     hashing: Hashing,
-    remembered: Remembered,
-    failures: Failures,
+    remembered: Arc<Remembered>,
+    failures: Arc<Failures>,
 }
 
 impl PasswordFile {
@@ -71,8 +70,8 @@ impl PasswordFile {
         Ok(Self {
             users: Arc::new(users),
             hashing: Hashing::new(limits),
-            remembered,
-            failures: Failures::new(failures),
+            remembered: Arc::new(remembered),
+            failures: Arc::new(Failures::new(failures)),
         })
     }
 
@@ -82,11 +81,7 @@ impl PasswordFile {
 
     async fn judge(&self, login: Login) -> Result<Verdict, GateError> {
         match (login::user_name(&login), &login.password) {
-            (Some(name), Some(password)) => {
-                // Who comes by a Unix socket is on this machine.
-                let peer = login.peer.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
-                self.check(name, password, peer).await
-            }
+            (Some(name), Some(password)) => self.check(name, password, login::address(&login)).await,
             // With a certificate the name is only a claim beside it.
             (Some(_), None) if !login::has_certificate(&login) => {
                 Ok(Verdict::Refused("a user name without a password".into()))
@@ -102,7 +97,7 @@ impl PasswordFile {
         let stored = known.unwrap_or_else(|| users.decoy());
         let mark = self.remembered.mark(name, password, stored);
         if known.is_some() && self.remembered.knows(name, &mark) {
-            return Ok(self.welcome(name, stored));
+            return Ok(Verdict::Known(welcome(&self.remembered, name, stored.as_str())));
         }
         // Whoever is remembered was not asked: nobody can keep them out by guessing in their name.
         if let Err(wait) = self.failures.begin(name, peer) {
@@ -114,7 +109,7 @@ impl PasswordFile {
             (Some(stored), true) => {
                 self.remembered.keep(name, mark);
                 self.failures.succeeded(name, peer);
-                Ok(self.welcome(name, stored))
+                Ok(Verdict::Known(welcome(&self.remembered, name, stored.as_str())))
             }
             (Some(_), false) => Ok(Verdict::Refused("a wrong password".into())),
             (None, _) => Ok(Verdict::Refused(
@@ -124,29 +119,40 @@ impl PasswordFile {
     }
 }
 
-impl PasswordFile {
-    fn welcome(&self, name: &str, stored: &StoredHash) -> Verdict {
-        let mut principal = Principal::named(name);
-        principal
-            .attributes
-            .insert(BADGE, &self.remembered.badge(name, stored));
-        Verdict::Known(Arc::new(principal))
-    }
+/// A user that was checked against what is stored of it.
+fn welcome(remembered: &Remembered, name: &str, stored: &str) -> Arc<Principal> {
+    let mut principal = Principal::named(name);
+    principal
+        .attributes
+        .insert(BADGE, &remembered.badge(name, stored));
+    Arc::new(principal)
+}
 
+impl PasswordFile {
     /// Whether the principal came in by a password that is not its user's any more.
     fn is_revoked(&self, principal: &Principal) -> bool {
         let Some(badge) = principal.attributes.get(BADGE) else {
             return false;
         };
         let users = self.users.current();
-        let stored = users.stored(&principal.name);
-        stored.is_none_or(|stored| badge != self.remembered.badge(&principal.name, stored))
+        !users
+            .texts(&principal.name)
+            .any(|stored| badge == self.remembered.badge(&principal.name, &stored))
     }
 }
 
 impl Authenticate for PasswordFile {
     fn authenticate(&self, login: Login) -> Pending<'_, Result<Verdict, GateError>> {
         Box::pin(self.judge(login))
+    }
+
+    fn exchange(&self, login: Login) -> Option<Box<dyn Exchange>> {
+        let mechanism = Mechanism::by_method(login.method.as_deref()?)?;
+        self.users.current().offers(mechanism).then(|| {
+            let (users, remembered) = (Arc::clone(&self.users), Arc::clone(&self.remembered));
+            let failures = Arc::clone(&self.failures);
+            Box::new(ByScram::begin(mechanism, login, users, remembered, failures)) as Box<dyn Exchange>
+        })
     }
 }
 

@@ -51,9 +51,9 @@ impl Remembered {
         ])
     }
 
-    /// Names a stored hash without telling anything of it: shows later whether it is still the user's.
-    pub(crate) fn badge(&self, user: &str, stored: &StoredHash) -> String {
-        let mark = self.sign(&[b"badge", user.as_bytes(), stored.as_str().as_bytes()]);
+    /// Names what is stored of a user without telling anything of it: shows later whether it is still the user's.
+    pub(crate) fn badge(&self, user: &str, stored: &str) -> String {
+        let mark = self.sign(&[b"badge", user.as_bytes(), stored.as_bytes()]);
         let (halves, _) = mark.0.as_chunks();
         halves
             .iter()

@@ -16,7 +16,7 @@ use crate::{CertificateName, FailureLimits};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawAuth {
-    /// Users and their password hashes, one `name:hash` a line. Without it there are no passwords.
+    /// Users and their password hashes, one `name:hash` a line, and SCRAM verifiers. Without it there are no passwords.
     pub password_file: Option<PathBuf>,
     /// Who may do what. Without it nobody has rights that a file would give.
     pub acl_file: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub struct RawAuth {
 /// `[auth]` as the gates use it.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// Where users and their password hashes stand.
+    /// Where users, their password hashes and their SCRAM verifiers stand.
     pub password_file: Option<PathBuf>,
     /// Where the rules stand.
     pub acl_file: Option<PathBuf>,
@@ -75,7 +75,7 @@ pub enum DeviceFrom {
     Auto,
     /// The client id. Whoever may come in can choose it: only for clients that all trust each other.
     ClientId,
-    /// The user name of a password login.
+    /// The user name of a login by password or by SCRAM.
     Username,
     /// The name in the client certificate.
     Certificate,

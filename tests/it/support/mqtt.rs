@@ -46,6 +46,15 @@ pub(crate) struct Mqtt {
 impl Mqtt {
     /// A connection on which CONNECT was answered.
     pub(crate) fn connect(to: SocketAddr, connect: Connect) -> io::Result<(Self, ConnAck)> {
+        let mut client = Self::begin(to, connect)?;
+        match client.hear(PATIENCE)? {
+            Some(Heard::Packet(Packet::ConnAck(connack))) => Ok((client, connack)),
+            other => Err(io::Error::other(format!("{other:?} instead of CONNACK"))),
+        }
+    }
+
+    /// A connection on which CONNECT was sent.
+    pub(crate) fn begin(to: SocketAddr, connect: Connect) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_nodelay(true)?;
         let mut client = Self {
@@ -54,10 +63,7 @@ impl Mqtt {
             unread: Vec::new(),
         };
         client.send(&Packet::Connect(Box::new(connect)))?;
-        match client.hear(PATIENCE)? {
-            Some(Heard::Packet(Packet::ConnAck(connack))) => Ok((client, connack)),
-            other => Err(io::Error::other(format!("{other:?} instead of CONNACK"))),
-        }
+        Ok(client)
     }
 
     /// A client with a clean 3.1.1 session.
@@ -249,6 +255,7 @@ impl Mqtt {
             Packet::SubAck(suback) => Heard::Packet(Packet::SubAck(suback)),
             Packet::UnsubAck(unsuback) => Heard::Packet(Packet::UnsubAck(unsuback)),
             Packet::Disconnect(disconnect) => Heard::Packet(Packet::Disconnect(disconnect)),
+            Packet::Auth(auth) => Heard::Packet(Packet::Auth(auth)),
             Packet::PingResp => Heard::Packet(Packet::PingResp),
             other => {
                 return Err(io::Error::other(format!(

@@ -14,17 +14,35 @@ use super::{
     FILE_BYTES_MAX,
     users::{Users, fault_of_name, name_on},
 };
-use crate::{AuthError, hashing::StoredHash, watched_file};
+use crate::{
+    AuthError,
+    hashing::StoredHash,
+    scram::{Mechanism, Verifier},
+    watched_file,
+};
 
 /// The longest password MQTT can carry, in bytes.
 const PASSWORD_BYTES_MAX: usize = 65_535;
 
 /// Gives a user a password, in a file that is made if there is none. Comments and other users stay as they are.
-/// Says whether the user is new. Blocks on the disk and hashes: tens of milliseconds.
+/// A user that can log in by SCRAM can do so with the new password. Says whether the user is new. Blocks on the disk
+/// and hashes: tens of milliseconds.
 ///
 /// # Errors
 /// When the name or the password cannot be used, or the file cannot be read, has mistakes, or cannot be written.
 pub fn set_user(path: &Path, name: &str, password: &Secret) -> Result<bool, AuthError> {
+    set(path, name, password, false)
+}
+
+/// The same for a user that can log in by SCRAM from now on, whether it could before or not.
+///
+/// # Errors
+/// As [`set_user`]; and when the password is not of printable ASCII characters only.
+pub fn set_scram_user(path: &Path, name: &str, password: &Secret) -> Result<bool, AuthError> {
+    set(path, name, password, true)
+}
+
+fn set(path: &Path, name: &str, password: &Secret, scram: bool) -> Result<bool, AuthError> {
     if let Some(fault) = fault_of_name(name) {
         return Err(AuthError::Name {
             name: name.to_owned(),
@@ -32,21 +50,38 @@ pub fn set_user(path: &Path, name: &str, password: &Secret) -> Result<bool, Auth
         });
     }
     check_password(password)?;
-    let line = format!("{name}:{}", StoredHash::of(password)?.as_str());
     edit(path, |text| {
-        let mut is_new = true;
-        let mut lines: Vec<&str> = text.lines().collect();
-        for old in &mut lines {
-            if name_on(old) == Some(name) {
-                *old = &line;
-                is_new = false;
-            }
+        let is_its = |line: &&str| name_on(line) == Some(name);
+        let scram = scram || text.lines().filter(is_its).any(is_verifier);
+        let mut its = format!("{name}:{}\n", StoredHash::of(password)?.as_str());
+        if scram {
+            its += &verifier_lines(name, password)?;
         }
-        if is_new {
-            lines.push(&line);
-        }
-        (joined(&lines), is_new)
+        let place = text.lines().position(|line| is_its(&line));
+        let mut lines: Vec<&str> = text.lines().filter(|line| !is_its(line)).collect();
+        // All before its first line are others' lines.
+        lines.insert(place.unwrap_or(lines.len()), its.trim_end());
+        Ok((joined(&lines), place.is_none()))
     })
+}
+
+fn is_verifier(line: &str) -> bool {
+    line.split_once(':')
+        .is_some_and(|(_, stored)| Verifier::parse(stored.trim()).is_some())
+}
+
+fn verifier_lines(name: &str, password: &Secret) -> Result<String, AuthError> {
+    // SASLprep leaves these as they are, so that clients with it and without it agree.
+    if !password.expose().iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        let fault = "for SCRAM it is of printable ASCII characters only";
+        return Err(AuthError::Password(fault));
+    }
+    let lines = Mechanism::ALL.into_iter().map(|mechanism| {
+        let verifier = Verifier::of(mechanism, password);
+        let verifier = verifier.ok_or_else(|| AuthError::Hash("no random numbers".into()))?;
+        Ok(format!("{name}:{}\n", verifier.text()))
+    });
+    lines.collect()
 }
 
 /// Takes a user out of a file. Says whether there was such a user.
@@ -62,7 +97,7 @@ pub fn remove_user(path: &Path, name: &str) -> Result<bool, AuthError> {
             .copied()
             .filter(|line| name_on(line) != Some(name))
             .collect();
-        (joined(&rest), rest.len() < all.len())
+        Ok((joined(&rest), rest.len() < all.len()))
     })
 }
 
@@ -92,7 +127,10 @@ fn joined(lines: &[&str]) -> String {
 }
 
 /// Replaces the text of a file, with nobody else editing meanwhile.
-fn edit(path: &Path, change: impl FnOnce(&str) -> (String, bool)) -> Result<bool, AuthError> {
+fn edit(
+    path: &Path,
+    change: impl FnOnce(&str) -> Result<(String, bool), AuthError>,
+) -> Result<bool, AuthError> {
     // Behind a symbolic link the file is replaced, not the link.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = folder_of(&path);
@@ -108,7 +146,7 @@ fn edit(path: &Path, change: impl FnOnce(&str) -> (String, bool)) -> Result<bool
         Err(source) => return Err(failed(&path, "read it", source)),
     };
     Users::parse(&path, &before).map_err(AuthError::Problems)?;
-    let (after, answer) = change(&before);
+    let (after, answer) = change(&before)?;
     if after != before {
         replace(&path, &after).map_err(|source| failed(&path, "write it", source))?;
         folder_file

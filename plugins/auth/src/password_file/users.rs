@@ -1,43 +1,73 @@
-//! The text of a password file: one `name:hash` a line, and `#` for comments.
+//! The text of a password file: `name:hash` and `name:verifier` lines, and `#` for comments.
 
 use std::{collections::HashMap, fmt, path::Path};
 
 use plugin_api::Problem;
 
-use crate::{hashing::StoredHash, name};
+use crate::{
+    hashing::StoredHash,
+    name,
+    scram::{Mechanism, Verifier},
+};
 
 /// The users of a password file.
 pub(crate) struct Users {
     stored: HashMap<String, StoredHash>,
     decoy: StoredHash,
+    verifiers: HashMap<Mechanism, HashMap<String, Verifier>>,
+    /// The first verifier of each mechanism.
+    models: HashMap<Mechanism, Verifier>,
+    /// What is stored on the first line, which no peer is told: keys the salts of unknown users, so that they are the
+    /// same after a restart.
+    secret: String,
 }
 
 impl Users {
     /// Reads the text of a file, or says everything that is wrong with it.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Vec<Problem>> {
-        let mut stored = HashMap::new();
-        let mut decoy = None;
+        let mut users = Self {
+            stored: HashMap::new(),
+            decoy: StoredHash::default(),
+            verifiers: HashMap::new(),
+            models: HashMap::new(),
+            secret: String::new(),
+        };
         let mut problems = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
-            match user_on(line) {
-                Ok(None) => {}
-                Ok(Some((name, hash))) => {
-                    decoy.get_or_insert_with(|| hash.decoy());
-                    if stored.insert(name.to_owned(), hash).is_some() {
-                        problems.push(problem(path, number, Fault::again(name)));
-                    }
-                }
-                Err(fault) => problems.push(problem(path, number, fault)),
+            let added = user_on(line).and_then(|user| match user {
+                Some((name, stored)) => users.add(name, stored),
+                None => Ok(()),
+            });
+            if let Err(fault) = added {
+                problems.push(problem(path, number, fault));
             }
         }
         if problems.is_empty() {
-            Ok(Self {
-                stored,
-                decoy: decoy.unwrap_or_default(),
-            })
+            Ok(users)
         } else {
             Err(problems)
         }
+    }
+
+    fn add(&mut self, name: &str, stored: Stored) -> Result<(), Fault> {
+        if self.secret.is_empty() {
+            self.secret = stored.text();
+        }
+        let again = match stored {
+            Stored::Hash(hash) => {
+                if self.stored.is_empty() {
+                    self.decoy = hash.decoy();
+                }
+                self.stored.insert(name.to_owned(), hash).is_some()
+            }
+            Stored::Verifier(verifier) => {
+                let mechanism = verifier.mechanism;
+                self.models.entry(mechanism).or_insert_with(|| verifier.clone());
+                let verifiers = self.verifiers.entry(mechanism).or_default();
+                verifiers.insert(name.to_owned(), verifier).is_some()
+            }
+        };
+        if again { Err(Fault::again(name)) } else { Ok(()) }
     }
 
     /// What is stored of a user, if there is such a one.
@@ -49,12 +79,41 @@ impl Users {
     pub(crate) fn decoy(&self) -> &StoredHash {
         &self.decoy
     }
+
+    /// Whether any user can log in by this mechanism.
+    pub(crate) fn offers(&self, mechanism: Mechanism) -> bool {
+        self.models.contains_key(&mechanism)
+    }
+
+    /// What is stored of a user for this mechanism, if anything.
+    pub(crate) fn verifier(&self, mechanism: Mechanism, name: &str) -> Option<&Verifier> {
+        self.verifiers.get(&mechanism)?.get(name)
+    }
+
+    /// What an unknown user is shown: the same each time. `None` if nobody can log in by this mechanism.
+    pub(crate) fn verifier_decoy(&self, mechanism: Mechanism, name: &str) -> Option<Verifier> {
+        let seed = mechanism.sign(self.secret.as_bytes(), name.as_bytes());
+        Some(self.models.get(&mechanism)?.decoy(&seed))
+    }
+
+    /// All that is stored of a user.
+    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = String> {
+        let hash = self.stored(name).map(|hash| hash.as_str().to_owned());
+        let verifiers = Mechanism::ALL
+            .into_iter()
+            .filter_map(move |mechanism| Some(self.verifier(mechanism, name)?.text()));
+        hash.into_iter().chain(verifiers)
+    }
 }
 
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Users")
-            .field("count", &self.stored.len())
+            .field("hashes", &self.stored.len())
+            .field(
+                "verifiers",
+                &self.verifiers.values().map(HashMap::len).sum::<usize>(),
+            )
             .finish_non_exhaustive()
     }
 }
@@ -91,12 +150,34 @@ impl Fault {
     fn again(name: &str) -> Self {
         Self {
             found: format!("user {name:?} a second time"),
-            allowed: "each user once",
+            allowed: "each user once, or once for each kind of credential",
         }
     }
 }
 
-fn user_on(line: &str) -> Result<Option<(&str, StoredHash)>, Fault> {
+/// What stands behind a name.
+enum Stored {
+    Hash(StoredHash),
+    Verifier(Verifier),
+}
+
+impl Stored {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match Verifier::parse(text) {
+            Some(verifier) => verifier.map(Self::Verifier),
+            None => StoredHash::parse(text).map(Self::Hash),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Hash(hash) => hash.as_str().to_owned(),
+            Self::Verifier(verifier) => verifier.text(),
+        }
+    }
+}
+
+fn user_on(line: &str) -> Result<Option<(&str, Stored)>, Fault> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
@@ -113,11 +194,11 @@ fn user_on(line: &str) -> Result<Option<(&str, StoredHash)>, Fault> {
             allowed: "another name",
         });
     }
-    match StoredHash::parse(hash) {
-        Ok(hash) => Ok(Some((name, hash))),
+    match Stored::parse(hash) {
+        Ok(stored) => Ok(Some((name, stored))),
         Err(fault) => Err(Fault {
             found: format!("user {name:?} with {fault}"),
-            allowed: "an argon2id hash in PHC format; `twinmq passwd` writes one",
+            allowed: "an argon2id hash in PHC format, or a SCRAM verifier; `twinmq passwd` writes both",
         }),
     }
 }

@@ -11,5 +11,6 @@ mod failures;
 mod password_file;
 mod patterns;
 mod reload;
+mod scram;
 mod settings;
 mod support;
