@@ -2,6 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use mqtt_wire::Version;
 use plugin_api::Peer;
 use tokio::{sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +37,8 @@ pub(crate) struct Door {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) websocket: Option<settings::WebSocket>,
     pub(crate) seats: Arc<Seats>,
+    /// Versions of MQTT that are spoken here.
+    pub(crate) versions: Vec<Version>,
     /// Paces the lines about refused connections.
     pub(crate) refusals: Seldom,
 }
@@ -76,6 +79,7 @@ impl Listener {
             tls,
             websocket: settings.websocket.clone(),
             seats,
+            versions: settings.versions.clone(),
             refusals: Seldom::default(),
         };
         Ok(Self {

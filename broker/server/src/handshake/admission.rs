@@ -57,6 +57,10 @@ impl WayIn<'_> {
                 "the broker is shutting down".into(),
             ));
         }
+        if !door.versions.contains(&version) {
+            let why = "this version of MQTT is not spoken at this listener (listener.versions)".into();
+            return Err(refuse(ReasonCode::UnsupportedProtocolVersion, why));
+        }
         let Some(seat) = door.seats.take() else {
             return Err(refuse(ReasonCode::ServerBusy, "all connections are taken".into()));
         };

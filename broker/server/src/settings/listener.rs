@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use mqtt_wire::Version;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
@@ -25,6 +26,8 @@ pub struct RawListener {
     pub proxy_common_names: Option<bool>,
     /// Connections at a time at this listener. By default there is no limit besides that of the broker.
     pub connections_max: Option<i64>,
+    /// Versions of MQTT that are spoken: `3.1.1` and `5.0`. By default both.
+    pub versions: Option<Vec<String>>,
     /// TLS, if it is to be spoken.
     pub tls: Option<RawTls>,
     /// WebSocket, if MQTT is to be spoken inside it.
@@ -54,6 +57,8 @@ pub struct Listener {
     pub proxy: Option<Proxy>,
     /// Connections at a time.
     pub connections_max: u32,
+    /// Versions of MQTT that are spoken.
+    pub versions: Vec<Version>,
     /// TLS, if spoken.
     pub tls: Option<Tls>,
     /// WebSocket, if spoken.
@@ -92,6 +97,7 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             u32::MAX,
             1..=u32::MAX.into(),
         );
+        let versions = versions(raw.versions, &mut check);
         let tls = raw.tls.map(|tls| tls.check(&mut check));
         let websocket = raw.websocket.map(|websocket| websocket.check(&mut check));
         let Some(bind) = Address::check(&raw.bind, &mut check) else {
@@ -118,11 +124,27 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             unix_mode,
             proxy,
             connections_max,
+            versions,
             tls,
             websocket,
         });
     }
     checked
+}
+
+const VERSIONS: [(&str, Version); 2] = [("3.1.1", Version::V311), ("5.0", Version::V5)];
+
+fn versions(typed: Option<Vec<String>>, check: &mut Check<'_>) -> Vec<Version> {
+    let Some(typed) = typed else {
+        return VERSIONS.map(|(_, version)| version).to_vec();
+    };
+    if typed.is_empty() {
+        check.problem("versions", "none", "\"3.1.1\", \"5.0\", or both");
+    }
+    typed
+        .into_iter()
+        .map(|word| check.choice("versions", Some(word), Version::V5, &VERSIONS))
+        .collect()
 }
 
 fn unix_mode(typed: Option<String>, bind: &Address, check: &mut Check<'_>) -> u32 {

@@ -169,6 +169,28 @@ fn a_listener_behind_proxies_says_which() {
 }
 
 #[test]
+fn a_listener_speaks_the_versions_it_names() {
+    let mut problems = Vec::new();
+    let with = |name, bind, versions: &[&str]| RawListener {
+        versions: Some(versions.iter().map(|version| (*version).into()).collect()),
+        ..listener(name, bind)
+    };
+    let checked = listener::check(
+        vec![
+            listener("a", "127.0.0.1:1"),
+            with("b", "127.0.0.1:2", &["5.0"]),
+            with("c", "127.0.0.1:3", &[]),
+            with("d", "127.0.0.1:4", &["3.1.1", "5"]),
+        ],
+        &mut problems,
+    );
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["listener[2].versions", "listener[3].versions"]);
+    let counts: Vec<_> = checked.iter().map(|listener| listener.versions.len()).collect();
+    assert_eq!(counts, [2, 1, 0, 2]);
+}
+
+#[test]
 fn the_protocols_seconds_come_from_any_unit() {
     let mut problems = Vec::new();
     let mqtt = RawMqtt {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use broker::settings::RawListener;
 use mqtt_wire::{ReasonCode, Version};
 
 use crate::{
@@ -78,6 +79,29 @@ fn raw_answer(client: &mut Client) -> (ReasonCode, Heard) {
         panic!("no CONNACK")
     };
     (connack.reason, client.hear())
+}
+
+/// [MQTT-3.1.2-2] A listener may be for one version only; a client of the other hears so in its own words.
+#[test]
+fn a_version_that_is_not_spoken_at_a_listener_is_refused_with_its_code() {
+    for (spoken, version, other) in [
+        ("5.0", Version::V5, Version::V311),
+        ("3.1.1", Version::V311, Version::V5),
+    ] {
+        let house = Plan {
+            more: RawListener {
+                versions: Some(vec![spoken.into()]),
+                ..RawListener::default()
+            },
+            ..Plan::default()
+        }
+        .open();
+        let mut refused = Client::dial(house.address());
+        let connack = refused.introduce(&connect(other, "lamp"));
+        assert_eq!(connack.reason, ReasonCode::UnsupportedProtocolVersion);
+        assert_eq!(refused.hear(), Heard::Closed);
+        Client::named(house.address(), version, "lamp").hears_nothing();
+    }
 }
 
 /// [MQTT-3.1.0-1] Nothing but CONNECT may come first.
