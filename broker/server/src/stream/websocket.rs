@@ -193,3 +193,6 @@ fn into_io(error: Error) -> io::Error {
         other => io::Error::new(io::ErrorKind::InvalidData, other),
     }
 }
+
+#[cfg(test)]
+mod tests;
