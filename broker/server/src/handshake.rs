@@ -75,8 +75,10 @@ pub(crate) async fn welcome(
     let Some(greeted) = greeted else {
         return tell_given_way(&place, peer, &door, &house);
     };
+    let mut bytes_max = None;
     let (stream, turned) = match greeted {
         Ok((mut stream, Ok(greeting))) => {
+            bytes_max = greeting.connect.max_packet_size;
             let way_in = WayIn {
                 stream: &mut stream,
                 origin,
@@ -94,7 +96,7 @@ pub(crate) async fn welcome(
     };
     turned.report(peer, &door, &house);
     // Few are refused: those that are not need no memory for it.
-    let refusal = Box::pin(place.while_waiting(turned.turn(stream, peer, &door, &house)));
+    let refusal = Box::pin(place.while_waiting(turned.turn(stream, peer, bytes_max, &door, &house)));
     if refusal.await.is_none() {
         debug!(listener = door.name, %peer, "the peer took too long to take its refusal; its place was needed");
     }

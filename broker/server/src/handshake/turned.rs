@@ -1,6 +1,6 @@
 //! Turned: a connection that does not get in, and what it is told.
 
-use std::{io, time::Duration};
+use std::{io, num::NonZeroU32, time::Duration};
 
 use mqtt_wire::{ConnAck, Packet, ReasonCode, Version};
 use plugin_api::Peer;
@@ -57,12 +57,19 @@ impl Turned {
         }
     }
 
-    /// Tells the peer, if it is to be told, and gives it some time to read that.
-    pub(super) async fn turn(self, mut stream: Stream, peer: Peer, door: &Door, house: &House) {
+    /// Tells the peer, if it is to be told and takes a packet of that size, and gives it some time to read that.
+    pub(super) async fn turn(
+        self,
+        mut stream: Stream,
+        peer: Peer,
+        bytes_max: Option<NonZeroU32>,
+        door: &Door,
+        house: &House,
+    ) {
         let bytes = match self {
             Self::Away(_) | Self::Gone(_) | Self::GaveWay => return,
             Self::Back { answer, .. } => answer.into_bytes(),
-            Self::Down { version, reason, why } => refusal(version, connack(reason, why, house)),
+            Self::Down { version, reason, why } => refusal(version, connack(reason, why, house), bytes_max),
         };
         let told = timeout(FAREWELL, tell(&mut stream, &bytes)).await;
         if !matches!(told, Ok(Ok(()))) {
@@ -95,11 +102,21 @@ const fn is_open(reason: ReasonCode) -> bool {
     )
 }
 
-fn refusal(version: Version, connack: ConnAck) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let whole = Packet::ConnAck(connack).encode(version, &mut bytes);
-    debug_assert!(whole.is_ok(), "texts of ours are short");
-    bytes
+/// CONNACK, without its words where they make it larger than the peer takes [MQTT5-3.2.2-19], and nothing where it is still
+/// larger [MQTT5-3.1.2-24].
+fn refusal(version: Version, connack: ConnAck, bytes_max: Option<NonZeroU32>) -> Vec<u8> {
+    let fits = |bytes: &Vec<u8>| bytes_max.is_none_or(|max| bytes.len() <= max.get() as usize);
+    let curt = ConnAck {
+        reason_string: None,
+        ..connack.clone()
+    };
+    let ways = [connack, curt].into_iter().map(|connack| {
+        let mut bytes = Vec::new();
+        let whole = Packet::ConnAck(connack).encode(version, &mut bytes);
+        debug_assert!(whole.is_ok(), "texts of ours are short");
+        bytes
+    });
+    ways.into_iter().find(fits).unwrap_or_default()
 }
 
 async fn tell(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
