@@ -1,5 +1,6 @@
 //! Finds the clauses that files name in brackets, and the tests they stand at.
 
+use crate::tidy::lex;
 use crate::tidy::tree::{File, Tree};
 
 /// A clause named somewhere.
@@ -40,6 +41,8 @@ fn is_test_file(file: &File) -> bool {
 struct Grammar {
     /// How a line of a doc comment begins.
     doc: &'static str,
+    /// What of another line is a comment: what code says to a peer is no claim.
+    comment: fn(&str) -> String,
     /// How a line between the comment and its function may begin.
     between: &'static str,
     /// What makes a function a test; empty where every function of such a file is one.
@@ -53,6 +56,10 @@ struct Grammar {
 impl Grammar {
     const RUST: Self = Self {
         doc: "///",
+        comment: |line| {
+            let lines = lex::lines(line);
+            lines.into_iter().filter_map(|line| line.comment).collect()
+        },
         between: "#[",
         tests: &["#[test]", "#[tokio::test"],
         function: &["async fn ", "fn "],
@@ -60,6 +67,11 @@ impl Grammar {
     };
     const JAVASCRIPT: Self = Self {
         doc: "/**",
+        comment: |line| {
+            line.split_once("//")
+                .map(|(_, comment)| comment.to_owned())
+                .unwrap_or_default()
+        },
         between: "//",
         tests: &[],
         function: &["async function ", "function ", "async "],
@@ -67,6 +79,11 @@ impl Grammar {
     };
     const PYTHON: Self = Self {
         doc: "\"\"\"",
+        comment: |line| {
+            line.split_once('#')
+                .map(|(_, comment)| comment.to_owned())
+                .unwrap_or_default()
+        },
         between: "#",
         tests: &[],
         function: &["async def ", "def "],
@@ -89,7 +106,12 @@ fn find_in(file: &File, grammar: &Grammar, found: &mut Vec<Mention>) {
         let line = line.trim();
         let is_doc = line.starts_with(grammar.doc);
         let before = found.len();
-        found.extend(ids(line).map(|(mark, id)| Mention {
+        let comment = if is_doc {
+            line.to_owned()
+        } else {
+            (grammar.comment)(line)
+        };
+        found.extend(ids(&comment).map(|(mark, id)| Mention {
             mark: mark.map(Into::into),
             id: id.into(),
             path: file.path.clone(),
@@ -152,17 +174,17 @@ fn both_marks_and_none_are_read() {
 
 #[test]
 fn each_language_has_its_place_for_mentions() {
-    let rust = "/// [MQTT-1] A.\n#[test]\n#[expect(x)]\nfn one() {\n    a(\"[MQTT-2]\");\n}\n/// [MQTT-3] B.\nfn two() {}\n";
+    let rust = "/// [MQTT-1] A.\n#[test]\n#[expect(x)]\nfn one() {\n    a(\"[MQTT-9]\"); // [MQTT-2]\n}\n/// [MQTT-3] B.\nfn two() {}\n";
     assert_eq!(
         tests_of("a/tests/it/a.rs", rust),
         [named("1", Some("one")), named("2", None), named("3", None)]
     );
-    let python = "def one():\n    \"\"\"[MQTT-1] A.\"\"\"\n    x = \"[MQTT-2]\"\n";
+    let python = "def one():\n    \"\"\"[MQTT-1] A.\"\"\"\n    x = \"[MQTT-9]\"  # [MQTT-2]\n";
     assert_eq!(
         tests_of("tests/clients/a.py", python),
         [named("1", Some("one")), named("2", None)]
     );
-    let script = "  /** [MQTT-1] A. */\n  async one(version) {\n    x(\"[MQTT-2]\");\n";
+    let script = "  /** [MQTT-1] A. */\n  async one(version) {\n    x(\"[MQTT-9]\"); // [MQTT-2]\n";
     assert_eq!(
         tests_of("tests/clients/a.js", script),
         [named("1", Some("one")), named("2", None)]

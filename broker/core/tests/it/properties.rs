@@ -161,11 +161,10 @@ fn provoke(world: &mut World, client: ClientRef) {
     world.send(client, &Packet::Connect(Box::new(clean(Version::V5, "client"))));
 }
 
-/// [MQTT5-3.1.2-28] [MQTT5-3.1.2-29] [MQTT5-3.2.2-19] [MQTT5-3.2.2-20] [MQTT5-3.4.2-2] [MQTT5-3.4.2-3]
-/// [MQTT5-3.5.2-2] [MQTT5-3.5.2-3] [MQTT5-3.6.2-2] [MQTT5-3.6.2-3] [MQTT5-3.7.2-2] [MQTT5-3.7.2-3] [MQTT5-3.9.2-1]
-/// [MQTT5-3.9.2-2] [MQTT5-3.11.2-1] [MQTT5-3.11.2-2] [MQTT5-3.14.2-2] [MQTT5-3.14.2-3] [MQTT5-3.14.2-4]
-/// [MQTT5-4.12.0-6]
-/// The broker says codes and no remarks, so that no remark makes a packet too large or is heard by who did not ask.
+/// [MQTT5-3.1.2-28] [MQTT5-3.1.2-29] [MQTT5-3.2.2-20] [MQTT5-3.4.2-2] [MQTT5-3.4.2-3] [MQTT5-3.5.2-2]
+/// [MQTT5-3.5.2-3] [MQTT5-3.6.2-2] [MQTT5-3.6.2-3] [MQTT5-3.7.2-2] [MQTT5-3.7.2-3] [MQTT5-3.9.2-1]
+/// [MQTT5-3.9.2-2] [MQTT5-3.11.2-1] [MQTT5-3.11.2-2] [MQTT5-3.14.2-2] [MQTT5-3.14.2-4] [MQTT5-4.12.0-6]
+/// Acknowledgements say codes and no remarks, so that no remark makes one too large or is heard by who did not ask.
 #[test]
 fn refusals_carry_no_remarks() {
     everywhere(|world| {
