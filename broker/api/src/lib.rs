@@ -2,7 +2,8 @@
 //!
 //! A plugin enters through one of two doors:
 //!
-//! * a **gate** decides: who a connection is ([`Authenticate`]), and what that principal may do ([`Authorize`]);
+//! * a **gate** decides: who a connection is ([`Authenticate`], in one step or in an [`Exchange`]), and what that
+//!   principal may do ([`Authorize`]);
 //! * a **link** takes part: it receives messages and presence like a client without a socket ([`Link`]), and
 //!   publishes through the [`Broker`] handle it was attached to.
 //!

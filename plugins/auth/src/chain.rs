@@ -123,6 +123,17 @@ impl Gates {
             "credentials that no gate of [auth] can check".into(),
         ))
     }
+
+    fn guarded(&self, exchange: Box<dyn Exchange>, gate: &str, login: Login) -> Guarded {
+        let chain = Chain {
+            gate: gate.to_owned(),
+            login,
+            deadline: self.deadline,
+            devices: self.devices,
+            policy: Arc::clone(&self.policy),
+        };
+        Guarded { exchange, chain }
+    }
 }
 
 impl Authenticate for Gates {
@@ -130,20 +141,19 @@ impl Authenticate for Gates {
         Box::pin(self.who(login))
     }
 
-    /// The first gate that offers the method has the whole exchange.
+    /// The first gate that offers the method has the whole exchange. One that panics offers it to nobody.
     fn exchange(&self, login: Login) -> Option<Box<dyn Exchange>> {
-        self.authenticators.iter().find_map(|named| {
-            let offered = unharmed(|| named.gate.exchange(login.clone()));
-            let exchange = offered.map_err(|fault| fault.told_of(&named.name)).ok()??;
-            let chain = Chain {
-                gate: named.name.clone(),
-                login: login.clone(),
-                deadline: self.deadline,
-                devices: self.devices,
-                policy: Arc::clone(&self.policy),
-            };
-            Some(Box::new(Guarded { exchange, chain }) as Box<dyn Exchange>)
-        })
+        for named in &self.authenticators {
+            match unharmed(|| named.gate.exchange(login.clone())) {
+                Ok(None) => {}
+                Ok(Some(exchange)) => return Some(Box::new(self.guarded(exchange, &named.name, login))),
+                Err(fault) => {
+                    let _no = fault.told_of(&named.name);
+                    return None;
+                }
+            }
+        }
+        None
     }
 }
 

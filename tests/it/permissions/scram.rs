@@ -88,7 +88,7 @@ fn hear(client: &mut Mqtt) -> Packet<'static> {
     }
 }
 
-/// What the broker asks. [MQTT5-4.12.0-2] [MQTT5-4.12.0-5]
+/// What the broker asks.
 fn asked(client: &mut Mqtt) -> Vec<u8> {
     let Packet::Auth(auth) = hear(client) else {
         panic!("instead of AUTH")

@@ -3,10 +3,11 @@
 use std::{cell::RefCell, rc::Rc};
 
 use broker_core::{
-    Authentication,
-    testing::{ClientRef, Heard, World, clean},
+    Authentication, Badge, ConnectionId, Input, Moment, Output, Outputs, Settings, Shard, ShardId, WallTime,
+    recover,
+    testing::{ClientRef, Disk, Heard, World, clean},
 };
-use mqtt_wire::{Auth, Connect, Packet, QoS, ReasonCode, Version};
+use mqtt_wire::{Auth, Connect, Packet, Properties, Publish, QoS, ReasonCode, Version};
 
 use crate::everywhere;
 
@@ -198,4 +199,72 @@ fn a_step_that_the_client_cannot_take_ends_its_connection() {
             Some(ReasonCode::PacketTooLarge)
         );
     });
+}
+
+/// A verdict that was asked for before, and comes after, holds for the one message only: that of a client which has said
+/// anew who it is, and that of a policy which has changed.
+#[test]
+fn a_verdict_that_comes_late_is_not_remembered() {
+    let connection = ConnectionId(0);
+    for (meanwhile, asked_again) in [("nothing", 0), ("another policy", 1), ("another login", 1)] {
+        let Ok(mut shares) = recover(&Disk::default(), 1, WallTime(0));
+        let share = shares.remove(0);
+        let mut shard = Shard::new(ShardId(0), 1, Settings::default().into(), 1, share);
+        let mut out = Outputs::default();
+        let mut step = |input: Input<'_>| {
+            shard.step(Moment::START, input, &mut out);
+            std::mem::take(&mut out.duties)
+        };
+        let publish = || Input::Packet {
+            connection,
+            packet: Packet::Publish(Publish {
+                dup: false,
+                qos: QoS::AtMostOnce,
+                retain: false,
+                topic: "t",
+                packet_id: None,
+                properties: Properties::EMPTY,
+                payload: b"",
+            }),
+        };
+        let is_asked = |duty: &Output| matches!(duty, Output::Ask { .. });
+        step(Input::Connected {
+            connection,
+            connect: Box::new(by_method("a")),
+            assigned: false,
+            badge: Badge::named("a"),
+        });
+        let duties = step(Input::Packet {
+            connection,
+            packet: Packet::Auth(auth(ReasonCode::ReAuthenticate, "M", "yes")),
+        });
+        let [
+            Output::Authenticate {
+                ticket: exchange,
+                begins: true,
+                ..
+            },
+        ] = duties[..]
+        else {
+            panic!("{duties:?}");
+        };
+        let duties = step(publish());
+        let Some(Output::Ask { ticket, .. }) = duties.iter().find(|duty| is_asked(duty)) else {
+            panic!("{duties:?}");
+        };
+        match meanwhile {
+            "another policy" => drop(step(Input::PolicyChanged)),
+            "another login" => drop(step(Input::Authenticated {
+                ticket: exchange,
+                said: Authentication::Known(None),
+            })),
+            _ => {}
+        }
+        step(Input::Verdict {
+            ticket: *ticket,
+            allow: true,
+        });
+        let asked = step(publish()).iter().filter(|duty| is_asked(duty)).count();
+        assert_eq!(asked, asked_again, "{meanwhile}");
+    }
 }

@@ -81,7 +81,7 @@ fn raw_answer(client: &mut Client) -> (ReasonCode, Heard) {
     (connack.reason, client.hear())
 }
 
-/// [MQTT-3.1.2-2] A listener may be for one version only; a client of the other hears so in its own words.
+/// [MQTT311-3.1.2-2] [MQTT5-3.1.2-2] A listener may be for one version only; a client of the other hears so in its own words.
 #[test]
 fn a_version_that_is_not_spoken_at_a_listener_is_refused_with_its_code() {
     for (spoken, version, other) in [

@@ -1,7 +1,7 @@
 //! TLS and mutual TLS, with certificates made for the story.
 
 use broker::settings::{RawNamed, RawTls};
-use mqtt_wire::{Packet, QoS, ReasonCode, Version};
+use mqtt_wire::{Auth, Packet, QoS, ReasonCode, Version};
 use rcgen::KeyPair;
 
 use crate::{
@@ -92,6 +92,39 @@ fn the_last_word_is_heard_over_tls() {
     );
     assert_eq!(old.hear(), Heard::Disconnect(ReasonCode::SessionTakenOver));
     assert_eq!(old.hear(), Heard::Closed);
+}
+
+/// [MQTT5-4.12.0-2] Each step leaves at once, and what is read of the TLS session in an exchange moves home with it.
+#[test]
+fn a_client_says_who_it_is_in_steps_over_tls() {
+    let authority = Authority::new();
+    let house = Plan {
+        tls: Some(authority.tls("none")),
+        ..Plan::shards(2)
+    }
+    .open();
+    let mut lamp = authority.dial(&house, None);
+    let mut knocking = connect(Version::V5, "lamp");
+    knocking.authentication_method = Some("KNOCK".into());
+    lamp.send(&Packet::Connect(Box::new(knocking)));
+    let step = |reason, data: &str| {
+        Packet::Auth(Auth {
+            reason,
+            method: Some("KNOCK".into()),
+            data: Some(data.into()),
+            ..Auth::default()
+        })
+    };
+    for word in ["me", "still me"] {
+        assert!(matches!(lamp.hear(), Heard::Auth(_)));
+        lamp.send(&step(ReasonCode::ContinueAuthentication, word));
+    }
+    assert!(matches!(lamp.hear(), Heard::Auth(_)));
+    lamp.send(&step(ReasonCode::ContinueAuthentication, "I am ada"));
+    assert!(matches!(lamp.hear(), Heard::ConnAck(connack) if connack.reason == ReasonCode::Success));
+    lamp.send(&step(ReasonCode::ReAuthenticate, "I am ada"));
+    assert!(matches!(lamp.hear(), Heard::Auth(auth) if auth.reason == ReasonCode::Success));
+    lamp.hears_nothing();
 }
 
 #[test]

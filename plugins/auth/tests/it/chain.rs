@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
+use plugin_api::{
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Secret, Step,
+    Verdict,
+};
 use plugin_auth::Gates;
 use tokio::time::{Instant, sleep};
 
@@ -78,6 +81,33 @@ impl Authenticate for Conduct {
         let known = Verdict::Known(Arc::new(Principal::named("somebody")));
         self.perform(known, Verdict::Refused("no".into()), Verdict::Silent)
     }
+
+    fn exchange(&self, _: Login) -> Option<Box<dyn Exchange>> {
+        match self {
+            IsSilent => None,
+            PanicsAtOnce => panic!("a gate's own mistake"),
+            talks => Some(Box::new(*talks)),
+        }
+    }
+}
+
+impl Exchange for Conduct {
+    fn step(self: Box<Self>, _: Option<Secret>) -> Pending<'static, Result<Step, GateError>> {
+        let said = self.perform(Some(true), Some(false), None);
+        Box::pin(async {
+            Ok(match said.await? {
+                Some(true) => Step::Known {
+                    principal: Arc::new(Principal::named("somebody")),
+                    data: None,
+                },
+                Some(false) => Step::Refused("no".into()),
+                None => Step::Continue {
+                    data: None,
+                    next: self,
+                },
+            })
+        })
+    }
 }
 
 impl Authorize for Conduct {
@@ -121,6 +151,25 @@ async fn nobody_comes_in_unless_a_gate_said_so_before_any_other_spoke() {
     for chain in chains() {
         let let_in = who(&gates(&chain), from_afar()).await.is_ok();
         assert_eq!(let_in, may_pass(&chain), "{chain:?}");
+    }
+}
+
+/// A gate that fails in an exchange, or in offering one, gives no other gate the chance to say yes.
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_in_by_an_exchange_unless_a_gate_said_so_before_any_other_spoke() {
+    for chain in chains() {
+        let step = match gates(&chain).exchange(from_afar()) {
+            Some(exchange) => exchange.step(None).await.ok(),
+            None => None,
+        };
+        let known = match step {
+            Some(Step::Known { principal, .. }) => Some(principal),
+            _ => None,
+        };
+        assert_eq!(known.is_some(), may_pass(&chain), "{chain:?}");
+        if let Some(principal) = known {
+            assert_eq!(principal.client_id.as_deref(), Some("lamp-1"));
+        }
     }
 }
 

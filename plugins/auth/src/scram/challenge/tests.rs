@@ -81,16 +81,22 @@ fn a_wrong_proof_proves_nothing() {
 fn a_proof_belongs_to_its_words() {
     let (challenge, _) = posed(Mechanism::Sha256, OURS);
     let last = format!("{LAST}{PROOF}");
+    let (header, nonce) = (
+        "it says another thing of channel binding than at first",
+        "its nonce is not that of this exchange",
+    );
     let changed = [
-        last.replace("c=biws", "c=eSws"),
-        last.replace("k0,p=", "k1,p="),
-        last.replace("r=rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqP"),
-        last.replace("r=rOprNGfwEbeRWgbNEkqO%", "r=%"),
-        last.replace(",p=", ",x=y,p="),
+        (last.replace("c=biws", "c=eSws"), header),
+        (last.replace("k0,p=", "k1,p="), nonce),
+        (
+            last.replace("r=rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqP"),
+            nonce,
+        ),
+        (last.replace("r=rOprNGfwEbeRWgbNEkqO%", "r=%"), nonce),
+        (last.replace(",p=", ",x=y,p="), "a wrong password"),
     ];
-    for changed in changed {
-        assert_ne!(changed, last);
-        assert!(!is_right(&challenge, &changed), "{changed}");
+    for (changed, why) in changed {
+        assert_eq!(challenge.judge(changed.as_bytes()), Err(why), "{changed}");
     }
 }
 

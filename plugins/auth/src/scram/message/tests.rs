@@ -1,5 +1,7 @@
 //! What is a message of SCRAM, and what is none.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -95,5 +97,21 @@ fn what_is_no_last_message_is_refused() {
     ];
     for message in wrong {
         assert!(ClientFinal::parse(message.as_bytes()).is_err(), "{message:?}");
+    }
+}
+
+proptest! {
+    /// Whatever a peer sends is a message or is refused; and what is taken apart was there.
+    #[test]
+    fn no_bytes_break_a_message(bytes: Vec<u8>, text in "[nyp],(a=[a-c=,2CD3]*)?,n=[a-c=2CD3]*,r=[!-~]*(,p=[A-Za-z0-9+/=]*)?") {
+        for message in [bytes.as_slice(), text.as_bytes()] {
+            if let Ok(first) = ClientFirst::parse(message) {
+                prop_assert_eq!([first.header, first.bare].concat().into_bytes(), message);
+                prop_assert!(!first.name.is_empty() && !first.nonce.contains(','));
+            }
+            if let Ok(last) = ClientFinal::parse(message) {
+                prop_assert!(message.starts_with(last.without_proof.as_bytes()));
+            }
+        }
     }
 }
