@@ -98,6 +98,8 @@ pub(crate) struct Wishes {
     pub(crate) durable: bool,
     /// For [`Shards::AsMeasured`].
     pub(crate) shards: u32,
+    /// Further settings of our broker; those of the command line come after them.
+    pub(crate) set: &'static [&'static str],
 }
 
 /// A running broker; dropping it kills the process that was started.
@@ -211,7 +213,7 @@ impl Broker {
     }
 
     /// The end of what it printed.
-    fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let path = self
             .started
             .as_ref()

@@ -10,14 +10,17 @@ mod http;
 mod line;
 mod load;
 mod machine;
+mod peer;
 mod process;
 mod publisher;
+mod random;
 mod relay;
 mod report;
 mod scanner;
 mod scenario;
 mod sequence;
 mod settings;
+mod soak;
 mod stamp;
 mod table;
 mod traffic;
@@ -32,6 +35,7 @@ use clap::{Parser, Subcommand};
 use crate::broker::{Programs, Target};
 use crate::scenario::Scenario;
 use crate::settings::Lists;
+use crate::soak::Soak;
 
 /// Measures MQTT brokers from outside: CPU time of the broker per delivered message, and what stands beside it.
 ///
@@ -75,6 +79,8 @@ enum Command {
         #[command(flatten)]
         programs: Programs,
     },
+    /// Drive our broker for a long time with everything at once; look for lost messages and growing memory
+    Soak(Soak),
     /// Be the null relay: copy bytes between paired sockets, without MQTT
     Relay { address: SocketAddr },
 }
@@ -118,6 +124,7 @@ fn perform(command: Command) -> Result<bool> {
             programs,
         }
         .run(),
+        Command::Soak(soak) => soak.run(),
         Command::Relay { address } => relay::serve(address).map(|()| true),
     }
 }

@@ -71,6 +71,17 @@ impl Process {
         })
     }
 
+    /// Files and sockets it has open.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub(crate) fn open_files(self) -> Result<usize> {
+        let path = format!("/proc/{}/fd", self.pid);
+        let files =
+            fs::read_dir(&path).with_context(|| format!("cannot read {path}: the process has ended"))?;
+        Ok(files.count())
+    }
+
     fn read(self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.pid);
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}: the process has ended"))

@@ -192,6 +192,7 @@ impl Bout<'_> {
         Wishes {
             durable,
             shards: self.settings.shards,
+            set: &[],
         }
     }
 

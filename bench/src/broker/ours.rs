@@ -40,7 +40,8 @@ pub(super) fn launch(
     if let Some(count) = shards {
         command.arg("--set").arg(format!("broker.shards={count}"));
     }
-    for assignment in &programs.set {
+    let own = wishes.set.iter().copied();
+    for assignment in own.chain(programs.set.iter().map(String::as_str)) {
         command.arg("--set").arg(assignment);
     }
     Ok(Launch {

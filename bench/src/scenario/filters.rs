@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{Bout, Uses};
 use crate::load::Load;
+use crate::random::Random;
 use crate::report::Outcome;
 
 pub(super) const USES: Uses = Uses {
@@ -20,7 +21,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let broker = bout.start()?;
     let (publishers, per_connection) = (bout.settings.pairs, bout.settings.count.div_ceil(CONNECTIONS));
     let mut load = Load::new(bout);
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(0x5eed);
     for connection in 0..CONNECTIONS {
         let own = connection * per_connection..(connection + 1) * per_connection;
         let hears = publishers * connection / CONNECTIONS..publishers * (connection + 1) / CONNECTIONS;
@@ -40,16 +41,4 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     }
     let plan = load.plan();
     bout.measure(broker, &plan)
-}
-
-/// Numbers without a pattern, the same in every run (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % u64::from(bound.max(1))) as u32
-    }
 }
