@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -18,6 +18,9 @@ mod ours;
 
 /// Longest time that a broker may take to start.
 const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// Longest time that a broker may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// What shall be measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,7 @@ pub(crate) struct Broker {
 
 #[derive(Debug)]
 struct Started {
+    command: Command,
     child: Child,
     folder: TempDir,
 }
@@ -177,16 +181,50 @@ impl Broker {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let child = run(&mut command)?;
         let process = Some(Process::new(child.id()));
         Ok(Self {
             address,
             http,
             process,
-            started: Some(Started { child, folder }),
+            started: Some(Started {
+                command,
+                child,
+                folder,
+            }),
         })
+    }
+
+    /// Asks the process to end, as an operator would, and waits until it has.
+    ///
+    /// # Errors
+    /// It was not started here, or does not end in time.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let started = self.started.as_mut().context("it was not started here")?;
+        let asked = Command::new("kill")
+            .arg(started.child.id().to_string())
+            .status()?;
+        ensure!(asked.success(), "kill ended with {asked}");
+        let begun = Instant::now();
+        while started.child.try_wait()?.is_none() {
+            ensure!(
+                begun.elapsed() < STOP_WITHIN,
+                "it did not end within {STOP_WITHIN:?}"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Starts the process once more, with the data it left, and does not wait.
+    ///
+    /// # Errors
+    /// It was not started here, or cannot be.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        let started = self.started.as_mut().context("it was not started here")?;
+        started.child = run(&mut started.command)?;
+        self.process = Some(Process::new(started.child.id()));
+        Ok(())
     }
 
     /// # Errors
@@ -239,6 +277,12 @@ impl Drop for Broker {
             let _ = started.child.wait();
         }
     }
+}
+
+fn run(command: &mut Command) -> Result<Child> {
+    command
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))
 }
 
 /// Has the kernel end the process when this one ends, however it does; util-linux brings the program for it.

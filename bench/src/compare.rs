@@ -139,6 +139,12 @@ fn progress(report: &Report<'_>, label: &str) -> String {
     if let Some(reason) = &report.outcome.void_because {
         text.push_str(&format!("; VOID: {reason}"));
     }
+    for (name, value) in &report.outcome.beside.more {
+        text.push_str(&format!(", {name} {value:.0}"));
+    }
+    if let Some(missed) = &report.outcome.missed {
+        text.push_str(&format!("; MISSED: {missed}"));
+    }
     if !report.outcome.faults.none() {
         text.push_str(&format!("; FAULTS: {:?}", report.outcome.faults));
     }

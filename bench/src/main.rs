@@ -6,6 +6,7 @@ mod client;
 mod codec;
 mod compare;
 mod desk;
+mod gauge;
 mod http;
 mod line;
 mod load;
@@ -13,6 +14,7 @@ mod machine;
 mod peer;
 mod process;
 mod publisher;
+mod pulse;
 mod random;
 mod relay;
 mod report;
@@ -39,8 +41,8 @@ use crate::soak::Soak;
 
 /// Measures MQTT brokers from outside: CPU time of the broker per delivered message, and what stands beside it.
 ///
-/// Exit codes: 0 every run is sound; 1 a run is void or could not be made, or messages were lost, repeated or
-/// reordered; 2 nothing could be measured.
+/// Exit codes: 0 every run is sound; 1 a run is void or could not be made, messages were lost, repeated or
+/// reordered, or a scenario's bar was missed; 2 nothing could be measured.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

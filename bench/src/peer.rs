@@ -31,6 +31,11 @@ impl Outbox {
             .encode(self.version, &mut self.bytes)
             .with_context(|| format!("cannot write {}", packet.name()))
     }
+
+    /// Whatever bytes.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
 }
 
 /// Whether the broker still holds the connection.

@@ -102,6 +102,11 @@ impl Process {
 }
 
 impl CpuReading {
+    /// CPU time used since the process began.
+    pub(crate) fn in_all(&self) -> Duration {
+        Duration::from_secs(self.ticks) / TICKS_PER_SECOND
+    }
+
     /// CPU time used since `earlier`. Falls back to clock ticks when a thread has ended in between,
     /// as its nanoseconds went with it.
     pub(crate) fn since(&self, earlier: &Self) -> Duration {

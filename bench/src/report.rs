@@ -1,5 +1,6 @@
 //! What a run says: one JSON line with the figure, everything beside it, and whether it counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -42,6 +43,8 @@ pub(crate) struct Outcome {
     /// Why the run does not count; absent when it does.
     #[serde(rename = "void")]
     pub(crate) void_because: Option<String>,
+    /// What the scenario asks for and did not get; absent when it has no bar or the bar is met.
+    pub(crate) missed: Option<String>,
     #[serde(flatten)]
     pub(crate) faults: Faults,
     #[serde(flatten)]
@@ -70,6 +73,9 @@ pub(crate) struct Beside {
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) late_share: Option<f64>,
     pub(crate) latency_us: Option<Latency>,
+    /// Numbers that only one scenario has, by name.
+    #[serde(flatten)]
+    pub(crate) more: BTreeMap<&'static str, f64>,
 }
 
 /// Percentiles in microseconds.
@@ -101,6 +107,7 @@ impl Outcome {
         Self {
             figure: Figure { name, value },
             void_because: None,
+            missed: None,
             faults,
             beside,
         }
@@ -135,6 +142,7 @@ impl Outcome {
             } else {
                 None
             },
+            more: BTreeMap::new(),
         };
         let outcome = Self::new("broker CPU µs per message", broker_cpu_us);
         let void_because = why_void(plan, &beside);
@@ -146,9 +154,9 @@ impl Outcome {
         }
     }
 
-    /// True when the run counts and the broker did nothing that the QoS forbids.
+    /// True when the run counts, the broker did nothing that the QoS forbids, and the scenario's bar is met.
     pub(crate) const fn is_sound(&self) -> bool {
-        self.void_because.is_none() && self.faults.none()
+        self.void_because.is_none() && self.missed.is_none() && self.faults.none()
     }
 }
 

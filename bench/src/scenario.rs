@@ -17,13 +17,16 @@ mod connect;
 mod durable;
 mod fan_in;
 mod fan_out;
+mod fight;
 mod filters;
 mod flood;
 mod idle;
 mod p2p;
 mod rate;
+mod reopen;
 mod shared;
 mod start;
+mod storm;
 mod twin;
 mod v5;
 
@@ -55,6 +58,12 @@ pub(crate) enum Scenario {
     Connect,
     /// Time from start to first CONNACK
     Start,
+    /// Connections that send malformed bytes, beside a well-behaved pair: latency is the pair's
+    Storm,
+    /// Time from a start with many offline sessions and their messages to the first CONNACK
+    Reopen,
+    /// Two clients with one id that take each other over as fast as they can
+    Fight,
     /// Devices that report over MQTT and apps that set desired over HTTP; our broker only
     Twin,
 }
@@ -118,6 +127,9 @@ impl Scenario {
             Self::Idle => idle::USES,
             Self::Connect => connect::USES,
             Self::Start => start::USES,
+            Self::Storm => storm::USES,
+            Self::Reopen => reopen::USES,
+            Self::Fight => fight::USES,
             Self::Twin => twin::USES,
         }
     }
@@ -126,7 +138,9 @@ impl Scenario {
     pub(crate) fn serves(self, target: &Target, settings: &Settings) -> bool {
         match target {
             Target::Ours(_) => true,
-            Target::Mosquitto | Target::At(_) => self != Self::Twin,
+            Target::Mosquitto => self != Self::Twin,
+            // What somebody else started is not ours to stop.
+            Target::At(_) => !matches!(self, Self::Twin | Self::Reopen),
             Target::Relay => match self {
                 Self::P2p | Self::FanIn | Self::FanOut | Self::Rate => settings.qos == 0,
                 _ => false,
@@ -152,6 +166,9 @@ impl Scenario {
             Self::Idle => idle::run(bout),
             Self::Connect => connect::run(bout),
             Self::Start => start::run(bout),
+            Self::Storm => storm::run(bout),
+            Self::Reopen => reopen::run(bout),
+            Self::Fight => fight::run(bout),
             Self::Twin => twin::run(bout),
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::broker::{Broker, Programs, Shards, Target, Wishes};
 use crate::compare::say;
-use crate::http::HttpClient;
+use crate::gauge::Gauges;
 use crate::machine::Machine;
 use crate::process::{CpuReading, Process};
 use crate::random::Random;
@@ -278,8 +278,7 @@ impl Course<'_> {
         let (since, broker_before, own_before) = &self.told;
         let seconds = now.saturating_duration_since(*since).as_secs_f64().max(1e-3);
         let (cpu, own) = (self.process.cpu()?, Process::own().cpu()?);
-        let gauges = gauges(&self.broker)?;
-        let gauge = |name: &str| parse_gauge(&gauges, name).unwrap_or(f64::NAN);
+        let gauges = Gauges::read(self.broker.http.context("our broker serves HTTP")?)?;
         let line = Line {
             minutes: self.tally.elapsed(now).as_secs_f64() / 60.0,
             counts: self.tally.counts,
@@ -287,10 +286,10 @@ impl Course<'_> {
             forgiven: self.cast.forgiven(),
             resident_bytes: self.process.memory()?.resident,
             open_files: self.process.open_files()?,
-            queued_messages: gauge("twinmq_queued_messages"),
-            sessions: gauge("twinmq_sessions"),
-            subscriptions_kept: gauge("twinmq_subscriptions"),
-            retained_kept: gauge("twinmq_retained_messages"),
+            queued_messages: gauges.value("twinmq_queued_messages"),
+            sessions: gauges.value("twinmq_sessions"),
+            subscriptions_kept: gauges.value("twinmq_subscriptions"),
+            retained_kept: gauges.value("twinmq_retained_messages"),
             broker_cpu_share: cpu.since(broker_before).as_secs_f64() / seconds,
             generator_cpu_share: own.since(own_before).as_secs_f64() / seconds,
         };
@@ -324,31 +323,5 @@ impl std::fmt::Display for Line {
             self.broker_cpu_share * 100.0,
             self.generator_cpu_share * 100.0,
         )
-    }
-}
-
-fn gauges(broker: &Broker) -> Result<String> {
-    let http = broker.http.context("our broker serves HTTP")?;
-    let answer = HttpClient::open(http)?.request("GET", "/metrics", None)?;
-    Ok(String::from_utf8_lossy(&answer.body).into_owned())
-}
-
-/// The value of a metric without labels.
-fn parse_gauge(text: &str, name: &str) -> Option<f64> {
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    value.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gauge_is_found_by_its_whole_name() {
-        let text = "# TYPE queued gauge\nqueued_bytes 7\nqueued 12\n";
-        assert_eq!(parse_gauge(text, "queued"), Some(12.0));
-        assert_eq!(parse_gauge(text, "sessions"), None);
     }
 }
