@@ -65,6 +65,8 @@ pub(crate) struct Session {
     pub(crate) ends_at: Option<Moment>,
     /// Whether a record of it is on disk.
     pub(crate) recorded: bool,
+    /// Whether it ever was one that outlives its connection, so that more than its record may be on disk.
+    pub(crate) was_durable: bool,
     /// Whether its cursor has moved since it was last recorded.
     pub(crate) cursor_moved: bool,
 }
@@ -89,6 +91,7 @@ impl Session {
             will_at: None,
             ends_at: None,
             recorded: false,
+            was_durable: false,
             cursor_moved: false,
         }
     }

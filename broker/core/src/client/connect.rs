@@ -164,6 +164,7 @@ impl Shard {
         session.connection = Some(line.connection);
         session.badge = badge;
         session.expiry_secs = expiry_secs;
+        session.was_durable |= session.durable();
         session.will = connect.will.as_ref().map(will);
         session.left = None;
         if was_durable != session.durable() {

@@ -250,7 +250,10 @@ impl Shard {
             self.holds
                 .remove(Shelf::Sessions, &record::session_key(session.number));
         }
-        self.erase(&session, out);
+        // A range that is removed costs the store memory until it is compacted away, even if nothing was in it.
+        if session.was_durable {
+            self.erase(&session, out);
+        }
     }
 
     /// Removes everything of an ended session but its record.

@@ -71,6 +71,7 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(id) {
             session.queue = kept.queue;
             session.expiry_secs = u32::MAX;
+            session.was_durable = true;
             session.recorded = true;
         }
     }
@@ -123,6 +124,7 @@ impl Shard {
 
         let mut session = Session::new(number, record.client_id, record.badge);
         session.expiry_secs = record.expiry_secs;
+        session.was_durable = true; // Who knows: a will alone has a record too.
         session.left = Some(left);
         session.recorded = true;
         session.receipts = receipts;

@@ -138,6 +138,7 @@ impl Shard {
         group.founding = false;
         if refused.is_none() {
             session.expiry_secs = FOR_EVER;
+            session.was_durable = true;
             return self.refresh_group(id, out);
         }
         self.answer_joins(id, refused, out);

@@ -8,6 +8,7 @@ use crate::{Batch, Op, Shelf, Shelves, Visit};
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     shelves: BTreeMap<Shelf, BTreeMap<Vec<u8>, Vec<u8>>>,
+    ranges_removed: usize,
 }
 
 impl Disk {
@@ -25,6 +26,7 @@ impl Disk {
                     self.shelves.entry(shelf).or_default().remove(key);
                 }
                 Op::DeleteRange { shelf, from, to } => {
+                    self.ranges_removed += 1;
                     self.shelves
                         .entry(shelf)
                         .or_default()
@@ -45,6 +47,12 @@ impl Disk {
     pub fn bytes(&self, shelf: Shelf) -> usize {
         let values = self.shelves.get(&shelf).into_iter().flat_map(BTreeMap::values);
         values.map(Vec::len).sum()
+    }
+
+    /// How many ranges were removed, with something in them or not.
+    #[must_use]
+    pub const fn ranges_removed(&self) -> usize {
+        self.ranges_removed
     }
 
     /// Whether nothing at all is kept.

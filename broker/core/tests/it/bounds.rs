@@ -272,3 +272,30 @@ fn topics_and_properties_are_bounded() {
         assert_eq!(acks, [("PUBACK", id, ReasonCode::QuotaExceeded)]);
     });
 }
+
+/// A session that ends with its connection has nothing but a record on disk, and removes no more than that: each removed
+/// range costs a store memory.
+#[test]
+fn sessions_that_kept_nothing_remove_no_ranges() {
+    everywhere(|world| {
+        let watcher = world.connect(clean(Version::V5, "watcher"));
+        world.subscribe(watcher, "room", QoS::AtMostOnce);
+        for _ in 0..20 {
+            let mut connect = clean(Version::V5, "client");
+            connect.will = Some(mqtt_wire::Will {
+                topic: "room".into(),
+                payload: b"gone".to_vec(),
+                qos: QoS::AtMostOnce,
+                retain: false,
+                delay_secs: 0,
+                properties: Vec::new(),
+            });
+            let client = world.connect(connect);
+            world.subscribe(client, "hall", QoS::AtLeastOnce);
+            world.drop_connection(client);
+        }
+        assert_eq!(world.client(watcher).messages().count(), 20);
+        assert_eq!(world.disk().ranges_removed(), 0);
+        assert!(world.disk().is_empty());
+    });
+}
