@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use mqtt_wire::{Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len};
-use plugin_api::{Login, Peer, Principal};
+use plugin_api::Peer;
 use tokio::{io::AsyncReadExt, sync::watch, time::timeout};
 use tracing::{debug, warn};
 
@@ -13,6 +13,7 @@ mod proxied;
 mod turned;
 mod upgrade;
 
+pub(crate) use admission::Admitted;
 use admission::WayIn;
 use proxied::Origin;
 use turned::Turned;
@@ -20,7 +21,7 @@ use upgrade::Upgraded;
 
 use crate::{
     house::House,
-    listener::{Door, Place, Seat},
+    listener::{Door, Place},
     stream::{Limits, Movable, Parcel, Socket, Stream},
 };
 
@@ -28,15 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     pub(crate) parcel: Parcel,
-    pub(crate) connect: Box<Connect>,
-    pub(crate) assigned: bool,
-    pub(crate) principal: Arc<Principal>,
-    /// How it came in, without the password, if that was by an exchange: it may say anew who it is.
-    pub(crate) login: Option<Box<Login>>,
-    pub(crate) peer: Peer,
-    /// What came after CONNECT.
-    pub(crate) rest: Vec<u8>,
-    pub(crate) seat: Seat,
+    pub(crate) admitted: Admitted,
 }
 
 /// What a client has sent so far.

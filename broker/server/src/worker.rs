@@ -44,7 +44,7 @@ use self::{
 use crate::{
     bell::Bell,
     clock::Clock,
-    handshake::Newcomer,
+    handshake::{Admitted, Newcomer},
     house::House,
     link::Attached,
     mailbox::{Letter, Mailbox, Tally},
@@ -298,8 +298,8 @@ impl Worker {
         if self.course != Course::Serving {
             return;
         }
-        let Newcomer {
-            parcel,
+        let Newcomer { parcel, admitted } = newcomer;
+        let Admitted {
             connect,
             assigned,
             principal,
@@ -307,7 +307,7 @@ impl Worker {
             peer,
             rest,
             seat,
-        } = newcomer;
+        } = admitted;
         let version = connect.version;
         let badge = badge(&principal);
         let stream = match parcel.unpack() {

@@ -18,14 +18,17 @@ use crate::{
 
 /// A client that may come in.
 #[derive(Debug)]
-pub(super) struct Admitted {
-    connect: Box<Connect>,
-    assigned: bool,
-    principal: Arc<Principal>,
-    login: Option<Box<Login>>,
-    peer: Peer,
-    rest: Vec<u8>,
-    seat: Seat,
+pub(crate) struct Admitted {
+    pub(crate) connect: Box<Connect>,
+    /// Whether its client id was made here.
+    pub(crate) assigned: bool,
+    pub(crate) principal: Arc<Principal>,
+    /// How it came in, without the password, if that was by an exchange: it may say anew who it is.
+    pub(crate) login: Option<Box<Login>>,
+    pub(crate) peer: Peer,
+    /// What came after CONNECT.
+    pub(crate) rest: Vec<u8>,
+    pub(crate) seat: Seat,
 }
 
 /// A connection that wants to come in.
@@ -174,31 +177,14 @@ fn login(connect: &mut Connect, stream: &Stream, origin: &Origin, door: &Door) -
 impl Admitted {
     /// Moves to the shard of its client id.
     pub(super) fn go_home(self, stream: Stream, house: &House, door: &Door) {
-        let Self {
-            connect,
-            assigned,
-            principal,
-            login,
-            peer,
-            rest,
-            seat,
-        } = self;
         match stream.pack() {
             Ok(parcel) => {
-                let mailbox = house.home(&connect.client_id);
-                let newcomer = Newcomer {
-                    parcel,
-                    connect,
-                    assigned,
-                    principal,
-                    login,
-                    peer,
-                    rest,
-                    seat,
-                };
-                mailbox.post(Letter::Newcomer(Box::new(newcomer)));
+                let mailbox = house.home(&self.connect.client_id);
+                let admitted = self;
+                mailbox.post(Letter::Newcomer(Box::new(Newcomer { parcel, admitted })));
             }
             Err(error) => {
+                let peer = self.peer;
                 debug!(listener = door.name, %peer, %error, "connection lost on its way to its shard")
             }
         }
