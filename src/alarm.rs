@@ -1,11 +1,12 @@
-//! The alarm that the store takes no more: for operators in words, in the log when it begins and ends, and in numbers.
+//! The alarm that the store takes no more: for operators in words, and in the log when it begins and ends.
 
 use std::{sync::Arc, time::Duration};
 
 use broker::Handle;
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use store::{Condition, Store};
 use tokio::sync::watch;
+
+use crate::gauges;
 
 /// How often the store is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -30,41 +31,6 @@ pub(crate) fn problem(store: &Store) -> Option<String> {
     }
 }
 
-/// Tells the recorder of metrics what each is.
-pub(crate) fn describe() {
-    describe_gauge!(
-        "twinmq_store_free_bytes",
-        Unit::Bytes,
-        "Bytes free on the disk of the data folder."
-    );
-    describe_gauge!(
-        "twinmq_store_takes_more",
-        "1 while messages to be kept and changes of twins are taken, 0 while they are refused."
-    );
-    describe_counter!(
-        "twinmq_store_refused_total",
-        "Batches and changes of twins that the store refused, by reason."
-    );
-}
-
-/// Brings the metrics up to date.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-pub(crate) fn record(store: &Store) {
-    if let Some(free) = store.free_bytes() {
-        gauge!("twinmq_store_free_bytes").set(free as f64);
-    }
-    let takes_more = store.condition() == Condition::Well;
-    gauge!("twinmq_store_takes_more").set(f64::from(u8::from(takes_more)));
-    let refusals = store.refusals();
-    for (reason, count) in [
-        ("no_room", refusals.no_room),
-        ("overloaded", refusals.overloaded),
-        ("failed", refusals.failed),
-    ] {
-        counter!("twinmq_store_refused_total", "reason" => reason).absolute(count);
-    }
-}
-
 /// Logs when the store begins and ceases to refuse, once each, until told to stop.
 pub(crate) async fn follow(store: Store, broker: Arc<Handle>, mut stop: watch::Receiver<bool>) {
     let mut look = tokio::time::interval(LOOK);
@@ -76,7 +42,7 @@ pub(crate) async fn follow(store: Store, broker: Arc<Handle>, mut stop: watch::R
             _ = look.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        record(&store);
+        gauges::record(&store);
         let now = store.condition();
         if now == told {
             continue;

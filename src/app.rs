@@ -11,7 +11,7 @@ use tokio::{runtime, sync::watch, task::JoinHandle};
 use twin::Service;
 
 use crate::{
-    Failure, alarm,
+    Failure, alarm, gauges,
     http::{self, Door},
     journal::{self, StoreJournal},
     settings::{Http, Settings},
@@ -249,7 +249,7 @@ fn metrics_page() -> Result<PrometheusHandle, Failure> {
                 .install_recorder()
                 .context("metrics cannot be kept")?,
         );
-        alarm::describe();
+        gauges::describe();
     }
     page.clone()
         .context("metrics were just installed")

@@ -6,6 +6,7 @@ mod certs;
 pub mod command;
 mod demo;
 mod failure;
+mod gauges;
 mod http;
 mod journal;
 pub mod settings;

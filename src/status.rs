@@ -70,7 +70,7 @@ async fn metrics_page(
         );
     }
     status.broker.stats().await;
-    crate::alarm::record(&status.store);
+    crate::gauges::record(&status.store);
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         status.metrics.render(),

@@ -89,6 +89,8 @@ struct Line {
     /// Missing and allowed to be.
     forgiven: u64,
     resident_bytes: u64,
+    /// Of them the caches and buffers of the store, which have bounds of their own.
+    store_bytes: f64,
     open_files: usize,
     queued_messages: f64,
     sessions: f64,
@@ -285,6 +287,7 @@ impl Course<'_> {
             lost: self.cast.lost(),
             forgiven: self.cast.forgiven(),
             resident_bytes: self.process.memory()?.resident,
+            store_bytes: gauges.sum("twinmq_store_memory_bytes"),
             open_files: self.process.open_files()?,
             queued_messages: gauges.value("twinmq_queued_messages"),
             sessions: gauges.value("twinmq_sessions"),
@@ -304,7 +307,7 @@ impl std::fmt::Display for Line {
         let Self { counts, .. } = self;
         write!(
             f,
-            "{:6.1} min  sent {} arrived {} redelivered {} forgiven {}  lost {} repeated {} reordered {} wrong {}  {:.1} MiB {} files queue {} sessions {} subscriptions {} retained {}  CPU {:.0} % + {:.0} %",
+            "{:6.1} min  sent {} arrived {} redelivered {} forgiven {}  lost {} repeated {} reordered {} wrong {}  {:.1} MiB (store {:.1}) {} files queue {} sessions {} subscriptions {} retained {}  CPU {:.0} % + {:.0} %",
             self.minutes,
             counts.sent,
             counts.arrived + counts.retained,
@@ -315,6 +318,7 @@ impl std::fmt::Display for Line {
             counts.reordered,
             counts.wrong,
             self.resident_bytes as f64 / 1_048_576.0,
+            self.store_bytes / 1_048_576.0,
             self.open_files,
             self.queued_messages,
             self.sessions,

@@ -36,6 +36,17 @@ pub(crate) enum Direction {
 /// Called with each key and value of a range until it breaks.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
+/// Memory that an engine holds, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineMemory {
+    /// What was written lately and is not yet in a table.
+    pub write_buffers: u64,
+    /// Blocks of tables, their indexes and filters among them.
+    pub block_cache: u64,
+    /// What open tables need besides.
+    pub tables: u64,
+}
+
 /// Something that can be read: an engine as it is now, or as it was.
 pub(crate) trait View {
     fn read(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
@@ -62,6 +73,9 @@ pub(crate) trait Engine: View + Send + Sync {
 
     /// Bytes that may still be written to the disk; `None` if that is not known, or if there is no disk.
     fn free_bytes(&self) -> Option<u64>;
+
+    /// What of the process's memory is the engine's; `None` if it does not know.
+    fn memory(&self) -> Option<EngineMemory>;
 
     /// Begins to give back what was deleted and still takes room, and returns at once. False if it is too early for
     /// that.

@@ -34,7 +34,7 @@ mod store;
 
 pub use batch::Batch;
 pub use committer::Durability;
-pub use engine::Visit;
+pub use engine::{EngineMemory, Visit};
 pub use error::{CommitError, OpenError, ReadError};
 pub use keyspace::{Keyspace, KeyspaceId, Tuning};
 pub use options::Options;

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::batch::{Batch, Change, Record, Records};
-use crate::engine::{Direction, Engine, KeyRange, View, Visit};
+use crate::engine::{Direction, Engine, EngineMemory, KeyRange, View, Visit};
 use crate::error::{CommitError, ReadError};
 use crate::keyspace::{Keyspace, KeyspaceId};
 use crate::quarantine::SetAside;
@@ -70,6 +70,10 @@ impl Engine for Memory {
     }
 
     fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn memory(&self) -> Option<EngineMemory> {
         None
     }
 

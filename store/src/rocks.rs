@@ -19,10 +19,11 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
 
+use rocksdb::properties::{self, PropName};
 use rocksdb::{ColumnFamily, DB, DBRawIterator, Error, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::batch::{Batch, Record, Records, push_record};
-use crate::engine::{Direction, Engine, KeyRange, View, Visit};
+use crate::engine::{Direction, Engine, EngineMemory, KeyRange, View, Visit};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::keyspace::{Keyspace, KeyspaceId, Tuning};
 use crate::options::Options;
@@ -125,6 +126,26 @@ impl Engine for Rocks {
         let system = rustix::fs::statvfs(self.database.db.path()).ok()?;
         // What is free for everybody: the rest is for root only.
         Some(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
+    fn memory(&self) -> Option<EngineMemory> {
+        let of_all = |property: &PropName| -> Option<u64> {
+            let of = |space: &Space| {
+                let family = self.database.db.cf_handle(space.name)?;
+                self.database.db.property_int_value_cf(family, property).ok()?
+            };
+            self.database.spaces.iter().map(of).sum()
+        };
+        Some(EngineMemory {
+            write_buffers: of_all(properties::SIZE_ALL_MEM_TABLES)?,
+            // One cache serves all keyspaces.
+            block_cache: self
+                .database
+                .db
+                .property_int_value(properties::BLOCK_CACHE_USAGE)
+                .ok()??,
+            tables: of_all(properties::ESTIMATE_TABLE_READERS_MEM)?,
+        })
     }
 
     fn sweep(&self) -> bool {

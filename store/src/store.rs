@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use crate::batch::Batch;
 use crate::committer::{Committer, Durability};
-use crate::engine::{Direction, Engine, KeyRange, View, Visit};
+use crate::engine::{Direction, Engine, EngineMemory, KeyRange, View, Visit};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::keyspace::{Keyspace, KeyspaceId};
 use crate::memory::Memory;
@@ -203,6 +203,12 @@ impl Store {
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         self.shared.committer.room().free_bytes()
+    }
+
+    /// Memory that the engine holds; `None` for a store that is memory as a whole.
+    #[must_use]
+    pub fn engine_memory(&self) -> Option<EngineMemory> {
+        self.shared.engine.memory()
     }
 
     /// What was refused since the store was opened.

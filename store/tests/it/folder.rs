@@ -174,3 +174,14 @@ fn the_first_format_is_still_read() {
         }
     }
 }
+
+#[test]
+fn memory_of_what_was_written_lately_is_told() {
+    let folder = folder();
+    let store = open(folder.path());
+    let buffers = |store: &Store| store.engine_memory().unwrap().write_buffers;
+    let before = buffers(&store);
+    put(&store, TWINS, "lamp", &"x".repeat(1 << 20));
+    assert!(buffers(&store) >= before + (1 << 20));
+    assert_eq!(Store::memory(&KEYSPACES).engine_memory(), None);
+}
