@@ -54,7 +54,6 @@ pub struct Shard {
     pub(crate) handed: HashMap<u64, Handed>,
     /// How often other shards have still to say that they know of this shard's interests.
     pub(crate) notes_due: usize,
-    /// Retained messages that other shards were asked for.
     /// Sessions for which other shards were asked for retained messages.
     pub(crate) wanted: HashMap<u64, SessionId>,
     /// Sessions of connected clients with retained messages still to come.

@@ -1,7 +1,7 @@
 //! One client id, two connections: the later one has it.
 
 use broker_core::{
-    Departure, Told,
+    Departure, Settings, Told,
     testing::{LinkHeard, LinkSpec, World, clean, message, persistent},
 };
 use mqtt_wire::{Connect, QoS, ReasonCode, Version, Will};
@@ -180,4 +180,52 @@ fn clean_start_at_takeover_publishes_a_will_that_would_wait() {
         assert!(!world.client(old).is_connected());
         assert_eq!(world.client(watcher).payloads(), ["gone"]);
     });
+}
+
+/// Two clients fight for one id, thousands of times, each before what the other began has come to rest. Afterwards the last
+/// one is served, every message has arrived and none twice, and nothing of the fight is left.
+#[test]
+fn two_that_fight_for_one_id_wedge_nothing() {
+    const ROUNDS: usize = 3000;
+    for (seed, shards) in [(1, 1), (2, 2), (3, 4)] {
+        let mut world = World::with(seed, shards, Settings::default());
+        let publisher = world.connect(clean(Version::V311, "publisher"));
+        let mut lamp = world.connect(persistent(Version::V5, "lamp"));
+        world.subscribe(lamp, "room/+", QoS::ExactlyOnce);
+        let mut fighters = vec![lamp];
+        for round in 0..ROUNDS {
+            let qos = [QoS::AtLeastOnce, QoS::ExactlyOnce][round % 2];
+            world.begin_publish(publisher, "room/light", &round.to_string(), qos);
+            let steps = world.dice().below(12);
+            world.settle_partly(steps);
+            match world.dice().below(8) {
+                0 => world.begin_drop(lamp),
+                1 => world.settle(),
+                _ => {}
+            }
+            lamp = world.begin_connect(persistent(VERSIONS[round % 2], "lamp"));
+            fighters.push(lamp);
+        }
+        world.settle();
+
+        assert!(world.client(lamp).is_connected());
+        assert_eq!(world.client(lamp).connack(), Some((ReasonCode::Success, true)));
+        assert_eq!(world.count(|counters| counters.clients_connected), 2);
+        let mut first_sent = vec![0; ROUNDS];
+        let mut heard = vec![0; ROUNDS];
+        for fighter in &fighters {
+            for message in world.client(*fighter).messages() {
+                let round: usize = str::from_utf8(&message.payload).unwrap().parse().unwrap();
+                heard[round] += 1;
+                first_sent[round] += usize::from(!message.dup);
+            }
+        }
+        assert!(heard.iter().all(|times| *times > 0));
+        assert!(first_sent.iter().all(|times| *times <= 1));
+        assert!(world.count(|counters| counters.takeovers) > ROUNDS as u64 / 2);
+
+        world.connect(clean(Version::V5, "lamp"));
+        assert_eq!(world.deadlines(), 0);
+        assert!(world.disk().is_empty());
+    }
 }
