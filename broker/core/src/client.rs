@@ -26,7 +26,7 @@ pub(crate) use ask::{Asked, Verdicts};
 pub(crate) use authenticate::Method;
 pub(crate) use inbound::Publication;
 
-use crate::{Moment, session::SessionId, topics::Route};
+use crate::{EntranceId, Moment, session::SessionId, topics::Route};
 
 /// Why a client is not read at present. Several reasons may hold at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub(crate) struct Client {
     pub(crate) serial: u64,
     pub(crate) session: SessionId,
     pub(crate) version: Version,
+    /// Where it came in.
+    pub(crate) entrance: EntranceId,
     /// Whether CONNACK was sent.
     pub(crate) open: bool,
     pauses: u8,

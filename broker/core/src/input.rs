@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mqtt_wire::{ClientId, Connect, DecodeError, Packet, QoS, ReasonCode, TopicFilter};
 
-use crate::{Badge, WallTime, mail::Mail, recall::Page};
+use crate::{Badge, EntranceId, WallTime, mail::Mail, recall::Page};
 
 /// A socket of this shard, by the slot the outside keeps it in. A slot is used again only after the connection that had
 /// it was closed on both sides: by `Output::Close` or `Input::Lost`.
@@ -98,6 +98,8 @@ pub enum Input<'a> {
         assigned: bool,
         /// Who it is.
         badge: Badge,
+        /// Where it came in.
+        entrance: EntranceId,
     },
     /// A packet arrived. Only while [`crate::Shard::reads`] says so.
     Packet {

@@ -1,30 +1,17 @@
 //! Every bound of the rules, named, with the reason for its default.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
-use mqtt_wire::QoS;
-
-use crate::SharedStrategy;
+use crate::{Entrance, EntranceId, SharedStrategy};
 
 /// Checked settings of the rules. `Default` is what ships.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Largest packet taken from a client, in bytes. 1 MiB: enough for telemetry, small enough to buffer for thousands.
-    pub packet_bytes_max: u32,
-    /// Largest quality of service granted and accepted.
-    pub qos_max: QoS,
-    /// Whether messages may be retained.
-    pub retain_available: bool,
+    /// What holds for clients by where they come in: one for each listener, in their order, and never none.
+    pub entrances: Vec<Entrance>,
     /// Unacknowledged QoS 1 and 2 messages towards one client, unless the client asks for fewer. 32 keeps a link of
     /// 100 ms busy at 320 messages a second and bounds what is resent after a loss.
     pub inflight_max: u16,
-    /// Unacknowledged QoS 1 and 2 messages from one client. Beyond: MQTT 5 clients are disconnected (0x93), MQTT 3.1.1
-    /// clients, which cannot know, are read more slowly.
-    pub receive_maximum: u16,
-    /// Messages a client may publish in a second, a burst of as many aside. It is read more slowly beyond.
-    pub messages_per_second_max: Option<NonZeroU32>,
-    /// Bytes of them: topic, properties and payload.
-    pub bytes_per_second_max: Option<NonZeroU32>,
     /// Messages that wait for one session.
     pub queue_messages_max: u64,
     /// Bytes that wait for one session.
@@ -33,23 +20,14 @@ pub struct Settings {
     pub queue_memory_bytes: u64,
     /// Unsent bytes for one connection beyond which `QoS` 0 messages to it are dropped.
     pub unsent_bytes_max: usize,
-    /// How long a session outlives its connection: the cap for MQTT 5, the value for MQTT 3.1.1. Sessions nobody comes
-    /// back for are the commonest way a broker fills up.
-    pub session_expiry_max: Duration,
     /// After a start no stored deadline is due before this, so that a wrong clock does not end everything at once.
     pub recovery_grace: Duration,
-    /// Longest keep alive granted to MQTT 5 clients, in seconds; 0 grants any.
-    pub keep_alive_max_secs: u16,
     /// Levels of a topic name or filter.
     pub topic_levels_max: usize,
     /// Bytes of a topic name or filter.
     pub topic_bytes_max: usize,
     /// Bytes of a client id.
     pub client_id_bytes_max: usize,
-    /// Topic aliases a client may set, and that are set towards it if it takes as many.
-    pub topic_alias_max: u16,
-    /// Subscriptions of one session.
-    pub subscriptions_max: usize,
     /// Filters in one SUBSCRIBE.
     pub filters_per_subscribe_max: usize,
     /// Bytes of user properties in one message.
@@ -81,25 +59,16 @@ const MIB: usize = 1024 * KIB;
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            packet_bytes_max: 1024 * 1024,
-            qos_max: QoS::ExactlyOnce,
-            retain_available: true,
+            entrances: vec![Entrance::default()],
             inflight_max: 32,
-            receive_maximum: 64,
-            messages_per_second_max: None,
-            bytes_per_second_max: None,
             queue_messages_max: 1000,
             queue_bytes_max: 4 * 1024 * 1024,
             queue_memory_bytes: 64 * 1024,
             unsent_bytes_max: MIB,
-            session_expiry_max: Duration::from_secs(7 * 24 * 3600),
             recovery_grace: Duration::from_secs(300),
-            keep_alive_max_secs: 0,
             topic_levels_max: 128,
             topic_bytes_max: 4096,
             client_id_bytes_max: 256,
-            topic_alias_max: 32,
-            subscriptions_max: 1000,
             filters_per_subscribe_max: 64,
             property_bytes_max: 8 * KIB,
             retained_bytes_max: 256 * KIB,
@@ -112,5 +81,31 @@ impl Default for Settings {
             link_bytes_max: 4 * MIB,
             store_bytes_max: 16 * MIB,
         }
+    }
+}
+
+impl Settings {
+    /// With one entrance.
+    #[must_use]
+    pub fn by(entrance: Entrance) -> Self {
+        Self {
+            entrances: vec![entrance],
+            ..Self::default()
+        }
+    }
+
+    /// What holds for whoever came in there.
+    #[must_use]
+    pub fn entrance(&self, id: EntranceId) -> &Entrance {
+        let Some(entrance) = self.entrances.get(usize::from(id.0)) else {
+            unreachable!("only entrances that there are let anybody in")
+        };
+        entrance
+    }
+
+    /// The longest that any session outlives its connection.
+    pub(crate) fn session_expiry_max(&self) -> Duration {
+        let longest = self.entrances.iter().map(|entrance| entrance.session_expiry_max);
+        longest.max().unwrap_or_default()
     }
 }

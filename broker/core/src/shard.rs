@@ -13,8 +13,9 @@ use ahash::{HashMap, RandomState};
 use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 
 use crate::{
-    ConnectionId, Counters, Departure, Input, Moment, Output, Outputs, Settings, ShardId, Shelf, WallTime,
-    client::{Client, Pause, ask::Pending},
+    ConnectionId, Counters, Departure, Entrance, Input, Moment, Output, Outputs, Settings, ShardId, Shelf,
+    WallTime,
+    client::{Client, Pause, ask::Pending, connect::Arrival},
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
     recover::Recovered,
@@ -136,8 +137,15 @@ impl Shard {
                 connect,
                 assigned,
                 badge,
+                entrance,
             } => {
-                self.take_connection(connection, &connect, assigned, badge, out);
+                let arrival = Arrival {
+                    connection,
+                    connect: &connect,
+                    assigned,
+                    entrance,
+                };
+                self.take_connection(&arrival, badge, out);
             }
             Input::Packet { connection, packet } => self.take_packet(connection, packet, out),
             Input::Malformed { connection, error } => self.take_malformed(connection, &error, out),
@@ -213,6 +221,19 @@ impl Shard {
     #[must_use]
     pub fn reads(&self, connection: ConnectionId) -> bool {
         self.client(connection).is_some_and(Client::reads)
+    }
+
+    /// The largest packet that is taken from a connection. Nothing is taken from one that is not a client's.
+    #[must_use]
+    pub fn packet_bytes_max(&self, connection: ConnectionId) -> u32 {
+        self.entrance_of(connection)
+            .map_or(0, |entrance| entrance.packet_bytes_max)
+    }
+
+    /// What holds for a client by where it came in.
+    pub(crate) fn entrance_of(&self, connection: ConnectionId) -> Option<&Entrance> {
+        let client = self.client(connection)?;
+        Some(self.settings.entrance(client.entrance))
     }
 
     /// What this shard has counted.

@@ -17,8 +17,8 @@ pub use disk::Disk;
 pub use moves::{clean, filter, message, persistent};
 
 use crate::{
-    Answer, Authentication, Badge, Batch, ConnectionId, Input, LinkMessage, Mail, Moment, Output, Outputs,
-    Question, Recall, Settings, Shard, ShardId, Told, WallTime, recover,
+    Answer, Authentication, Badge, Batch, ConnectionId, EntranceId, Input, LinkMessage, Mail, Moment, Output,
+    Outputs, Question, Recall, Settings, Shard, ShardId, Told, WallTime, recover,
 };
 
 /// A small generator of numbers: the same seed gives the same numbers.
@@ -395,6 +395,18 @@ impl World {
 
     /// Sends CONNECT on a new connection.
     pub fn begin_connect(&mut self, connect: Connect) -> ClientRef {
+        self.begin_connect_by(EntranceId::default(), connect)
+    }
+
+    /// Sends CONNECT on a new connection by this entrance and lets everything settle.
+    pub fn connect_by(&mut self, entrance: EntranceId, connect: Connect) -> ClientRef {
+        let client = self.begin_connect_by(entrance, connect);
+        self.settle();
+        client
+    }
+
+    /// Sends CONNECT on a new connection by this entrance. [`World::connect`] and [`World::begin_connect`] take the first.
+    pub fn begin_connect_by(&mut self, entrance: EntranceId, connect: Connect) -> ClientRef {
         let shards = self.shards();
         let home = usize::from(ShardId::of(&connect.client_id, shards).0);
         self.carry_out(home); // A slot whose closing is still to be done is not free.
@@ -423,6 +435,7 @@ impl World {
                 connect,
                 assigned: false,
                 badge,
+                entrance,
             },
         );
         client
@@ -769,14 +782,15 @@ impl World {
 
     /// Hands in what a client has sent, packet by packet, while its shard reads.
     fn read(&mut self, client: ClientRef) {
-        let packet_bytes_max = self.settings.packet_bytes_max;
         let mut bytes = std::mem::take(&mut self.client_mut(client).unread);
         let mut used = 0;
         while let Some((home, connection)) = self.client(client).place {
             let version = self.client(client).version;
-            if !self.home(home).shard.reads(connection) {
+            let shard = &self.home(home).shard;
+            if !shard.reads(connection) {
                 break;
             }
+            let packet_bytes_max = shard.packet_bytes_max(connection);
             match mqtt_wire::decode(bytes.get(used..).unwrap_or_default(), version, packet_bytes_max) {
                 Ok(None) => break,
                 Ok(Some((packet, len))) => {

@@ -154,9 +154,10 @@ async fn hear(stream: Stream, door: &Door, house: &House) -> io::Result<(Stream,
     let (mut stream, local) = match &door.websocket {
         None => (stream, true),
         Some(websocket) => {
+            let packet_bytes_max = house.rules.entrance(door.entrance).packet_bytes_max;
             let limits = Limits {
                 connect_bytes_max: connect_bytes_max as usize,
-                message_bytes_max: house.rules.packet_bytes_max.max(connect_bytes_max) as usize,
+                message_bytes_max: packet_bytes_max.max(connect_bytes_max) as usize,
             };
             match upgrade::upgrade(stream, websocket, limits).await? {
                 Ok(Upgraded { stream, local }) => (stream, local),

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use broker_core::EntranceId;
 use mqtt_wire::Version;
 use plugin_api::Peer;
 use tokio::{sync::watch, time::Instant};
@@ -37,6 +38,8 @@ pub(crate) struct Door {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) websocket: Option<settings::WebSocket>,
     pub(crate) seats: Arc<Seats>,
+    /// What holds for who comes in here.
+    pub(crate) entrance: EntranceId,
     /// Versions of MQTT that are spoken here.
     pub(crate) versions: Vec<Version>,
     /// Paces the lines about refused connections.
@@ -64,6 +67,7 @@ impl Listener {
     /// Binds the address. Must be called inside a runtime.
     pub(crate) fn bind(
         settings: &settings::Listener,
+        entrance: EntranceId,
         tls: Option<TlsAcceptor>,
         seats: Arc<Seats>,
     ) -> Result<Self, StartError> {
@@ -79,6 +83,7 @@ impl Listener {
             tls,
             websocket: settings.websocket.clone(),
             seats,
+            entrance,
             versions: settings.versions.clone(),
             refusals: Seldom::default(),
         };

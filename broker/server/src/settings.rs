@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use broker_core::EntranceId;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
 mod address;
+mod entrance;
 mod listener;
 mod mqtt;
 mod proxy;
@@ -87,6 +89,11 @@ pub struct Settings {
 
 /// Largest size where memory is the only bound.
 const BYTES_MAX: u64 = 1 << 40;
+/// Largest count where memory is the only bound.
+const COUNT_MAX: i64 = 1_000_000_000_000;
+/// Largest number in a field of MQTT.
+const FIELD_MAX: i64 = 65_535;
+const KIB: u64 = 1024;
 /// Most shards there can be.
 const SHARDS_MAX: u16 = 256;
 /// Open files that are left for the store, HTTP and logs.
@@ -102,10 +109,17 @@ impl Settings {
         mqtt: RawMqtt,
         problems: &mut Vec<Problem>,
     ) -> Self {
+        let broker = broker.check(problems);
+        let mut rules = mqtt.check(problems);
+        let listeners = listener::check(listeners, rules.entrance(EntranceId::default()), problems);
+        if !listeners.is_empty() {
+            let entrances = listeners.iter().map(|listener| listener.entrance.clone());
+            rules.entrances = entrances.collect();
+        }
         Self {
-            broker: broker.check(problems),
-            listeners: listener::check(listeners, problems),
-            rules: mqtt.check(problems),
+            broker,
+            listeners,
+            rules,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use broker_core::{Recovered, Shard, ShardId};
+use broker_core::{EntranceId, Recovered, Shard, ShardId};
 use mqtt_wire::{ClientId, ReasonCode};
 use plugin_api::{Link, LinkSpec};
 use rustls::ServerConfig;
@@ -188,11 +188,13 @@ fn bind(
 ) -> Result<Vec<Listener>, StartError> {
     let _inside = runtime.enter();
     let seats = Seats::new(connections_max);
-    listeners
-        .into_iter()
-        .map(|(listener, tls)| {
+    (0..)
+        .map(EntranceId)
+        .zip(listeners)
+        .map(|(entrance, (listener, tls))| {
             Listener::bind(
                 &listener,
+                entrance,
                 tls.map(TlsAcceptor::from),
                 Seats::within(&seats, listener.connections_max),
             )

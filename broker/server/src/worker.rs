@@ -307,6 +307,7 @@ impl Worker {
             peer,
             rest,
             seat,
+            entrance,
         } = admitted;
         let version = connect.version;
         let badge = badge(&principal);
@@ -328,6 +329,7 @@ impl Worker {
                 connect,
                 assigned,
                 badge,
+                entrance,
             });
         }
     }

@@ -152,10 +152,14 @@ impl Shard {
 
     /// One message fewer from this client is unacknowledged.
     fn acknowledged(&mut self, connection: ConnectionId, out: &mut Outputs) {
-        let limit = self.settings.receive_maximum;
-        let Some(client) = self.client_mut(connection) else {
+        let Some(client) = self
+            .clients
+            .get_mut(connection.0 as usize)
+            .and_then(Option::as_mut)
+        else {
             return;
         };
+        let limit = self.settings.entrance(client.entrance).receive_maximum;
         client.unacknowledged = client.unacknowledged.saturating_sub(1);
         if client.is_paused(Pause::Unacknowledged)
             && client.unacknowledged < limit

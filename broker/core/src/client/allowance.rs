@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use crate::{Moment, Settings};
+use crate::{Entrance, Moment};
 
 const SECOND_NANOS: u64 = 1_000_000_000;
 /// How far a client may run ahead, and so how much it may send at once after a silence.
@@ -41,9 +41,9 @@ impl Limit {
 
 impl Allowance {
     /// `None` if nothing is limited.
-    pub(crate) fn of(settings: &Settings, now: Moment) -> Option<Self> {
-        let messages = Limit::of(settings.messages_per_second_max, now);
-        let bytes = Limit::of(settings.bytes_per_second_max, now);
+    pub(crate) fn of(entrance: &Entrance, now: Moment) -> Option<Self> {
+        let messages = Limit::of(entrance.messages_per_second_max, now);
+        let bytes = Limit::of(entrance.bytes_per_second_max, now);
         (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes })
     }
 

@@ -7,7 +7,7 @@ use mqtt_wire::{ClientId, ConnAck, Connect, Disconnect, Packet, Properties, QoS,
 
 use super::{Allowance, Client, Method, OutgoingAliases, Pause, Verdicts};
 use crate::{
-    Badge, ConnectionId, Departure, Output, Outputs, Shard, Shelf,
+    Badge, ConnectionId, Departure, EntranceId, Output, Outputs, Shard, Shelf,
     group::is_group_id,
     hold::{Line, What},
     message::Message,
@@ -16,24 +16,28 @@ use crate::{
     session::{Session, SessionId, Will},
 };
 
+/// A CONNECT, and how it came here.
+pub(crate) struct Arrival<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) connect: &'a Connect,
+    /// Whether its client id was assigned by the outside.
+    pub(crate) assigned: bool,
+    pub(crate) entrance: EntranceId,
+}
+
 impl Shard {
     /// An authenticated connection has come home.
-    pub(crate) fn take_connection(
-        &mut self,
-        connection: ConnectionId,
-        connect: &Connect,
-        assigned: bool,
-        badge: Badge,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn take_connection(&mut self, arrival: &Arrival<'_>, badge: Badge, out: &mut Outputs) {
+        let Arrival {
+            connection, connect, ..
+        } = *arrival;
         let client_id = ClientId::parse(&connect.client_id).ok();
         let Some(client_id) = client_id.filter(|id| !is_group_id(id.as_str())) else {
             out.duties.push(Output::Close { connection });
             return;
         };
-        let keep_alive_secs = self.keep_alive_of(connect);
-        let mut connack = self.connack(connect, assigned, keep_alive_secs);
-        if let Some(reason) = self.refusal_of_connect(connect, &connack) {
+        let mut connack = self.connack(arrival);
+        if let Some(reason) = self.refusal_of_connect(arrival, &connack) {
             self.counters.protocol_errors += 1;
             return refuse(connection, connect, reason, out);
         }
@@ -53,9 +57,9 @@ impl Shard {
             connection,
             serial: self.last_serial,
         };
-        self.put_client(connection, self.new_client(line, id, connect, keep_alive_secs));
+        self.put_client(connection, self.new_client(line, id, arrival));
         self.watch_for_silence(line);
-        self.attach(id, line, connect, badge, out);
+        self.attach(id, line, arrival, badge, out);
         let stored = self.record_session(id);
         connack.session_present = resumed.is_some();
         let packet = Packet::ConnAck(connack);
@@ -80,13 +84,14 @@ impl Shard {
 
     /// Why a CONNECT cannot be accepted though nothing is wrong with it [MQTT5-3.2.2-12], [MQTT5-3.2.2-13],
     /// [MQTT5-3.1.2-24].
-    fn refusal_of_connect(&self, connect: &Connect, connack: &ConnAck) -> Option<ReasonCode> {
-        let settings = &self.settings;
+    fn refusal_of_connect(&self, arrival: &Arrival<'_>, connack: &ConnAck) -> Option<ReasonCode> {
+        let entrance = self.settings.entrance(arrival.entrance);
+        let connect = arrival.connect;
         let will = connect.will.as_ref();
-        if will.is_some_and(|will| will.qos > settings.qos_max) {
+        if will.is_some_and(|will| will.qos > entrance.qos_max) {
             return Some(ReasonCode::QoSNotSupported);
         }
-        if will.is_some_and(|will| will.retain) && !settings.retain_available {
+        if will.is_some_and(|will| will.retain) && !entrance.retain_available {
             return Some(ReasonCode::RetainNotSupported);
         }
         (!fits(connack, connect)).then_some(ReasonCode::PacketTooLarge)
@@ -118,18 +123,21 @@ impl Shard {
         (self.last_session << SESSION_SHARD_BITS) | u64::from(self.id.0)
     }
 
-    fn new_client(&self, line: Line, session: SessionId, connect: &Connect, keep_alive_secs: u16) -> Client {
+    fn new_client(&self, line: Line, session: SessionId, arrival: &Arrival<'_>) -> Client {
+        let entrance = self.settings.entrance(arrival.entrance);
+        let connect = arrival.connect;
         let asked = connect
             .receive_maximum
             .map_or(u16::MAX, std::num::NonZeroU16::get);
-        let aliases = OutgoingAliases::up_to(connect.topic_alias_maximum.min(self.settings.topic_alias_max));
+        let aliases = OutgoingAliases::up_to(connect.topic_alias_maximum.min(entrance.topic_alias_max));
         let mut client = Client {
             serial: line.serial,
             session,
             version: connect.version,
+            entrance: arrival.entrance,
             open: false,
             pauses: 0,
-            silence_max: silence_max(keep_alive_secs),
+            silence_max: silence_max(entrance.keep_alive_of(connect)),
             last_heard: self.now,
             silence_at: self.now,
             receive_maximum: asked.min(self.settings.inflight_max),
@@ -138,7 +146,7 @@ impl Shard {
                 .map_or(u32::MAX, std::num::NonZeroU32::get),
             unacknowledged: 0,
             owed: std::collections::VecDeque::new(),
-            allowance: Allowance::of(&self.settings, self.now).map(Box::new),
+            allowance: Allowance::of(entrance, self.now).map(Box::new),
             aliases: None,
             outgoing_aliases: aliases.map(Box::new),
             last_topic: None,
@@ -154,9 +162,13 @@ impl Shard {
     }
 
     /// Binds a session to its new connection.
-    fn attach(&mut self, id: SessionId, line: Line, connect: &Connect, badge: Badge, out: &mut Outputs) {
+    fn attach(&mut self, id: SessionId, line: Line, arrival: &Arrival<'_>, badge: Badge, out: &mut Outputs) {
         self.unset_deadlines(id);
-        let expiry_secs = self.session_expiry_of(connect);
+        let connect = arrival.connect;
+        let expiry_secs = self
+            .settings
+            .entrance(arrival.entrance)
+            .session_expiry_of(connect);
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
@@ -209,39 +221,22 @@ impl Shard {
         kept
     }
 
-    /// How long the session outlives its connection, in seconds.
-    fn session_expiry_of(&self, connect: &Connect) -> u32 {
-        let cap = u32::try_from(self.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
-        match connect.version {
-            Version::V5 => connect.session_expiry_secs.unwrap_or(0).min(cap),
-            Version::V311 if connect.clean_start => 0,
-            Version::V311 => cap,
-        }
-    }
-
-    fn keep_alive_of(&self, connect: &Connect) -> u16 {
-        let max = self.settings.keep_alive_max_secs;
-        let asked = connect.keep_alive_secs;
-        if max == 0 || connect.version == Version::V311 || (asked > 0 && asked <= max) {
-            asked
-        } else {
-            max
-        }
-    }
-
     /// The answer to a CONNECT that is accepted, for a session that begins.
-    fn connack(&self, connect: &Connect, assigned: bool, keep_alive_secs: u16) -> ConnAck {
-        let granted = self.session_expiry_of(connect);
-        let settings = &self.settings;
+    fn connack(&self, arrival: &Arrival<'_>) -> ConnAck {
+        let entrance = self.settings.entrance(arrival.entrance);
+        let connect = arrival.connect;
+        let granted = entrance.session_expiry_of(connect);
+        let keep_alive_secs = entrance.keep_alive_of(connect);
         ConnAck {
             session_expiry_secs: (granted != connect.session_expiry_secs.unwrap_or(0)).then_some(granted),
-            receive_maximum: Some(settings.receive_maximum),
-            maximum_qos: (settings.qos_max < QoS::ExactlyOnce).then_some(settings.qos_max),
-            retain_available: (!settings.retain_available).then_some(false),
-            max_packet_size: Some(settings.packet_bytes_max),
-            assigned_client_id: assigned.then(|| connect.client_id.clone()),
-            topic_alias_maximum: Some(settings.topic_alias_max).filter(|max| *max > 0),
-            response_information: settings
+            receive_maximum: Some(entrance.receive_maximum),
+            maximum_qos: (entrance.qos_max < QoS::ExactlyOnce).then_some(entrance.qos_max),
+            retain_available: (!entrance.retain_available).then_some(false),
+            max_packet_size: Some(entrance.packet_bytes_max),
+            assigned_client_id: arrival.assigned.then(|| connect.client_id.clone()),
+            topic_alias_maximum: Some(entrance.topic_alias_max).filter(|max| *max > 0),
+            response_information: self
+                .settings
                 .response_information
                 .as_ref()
                 .filter(|_| connect.request_response_information)

@@ -27,10 +27,11 @@ impl Shard {
         disconnect: &Disconnect,
         out: &mut Outputs,
     ) {
-        let cap = u32::try_from(self.settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
-        let Some(id) = self.client(connection).map(|client| client.session) else {
+        let Some(client) = self.client(connection) else {
             return;
         };
+        let (id, entrance) = (client.session, self.settings.entrance(client.entrance));
+        let cap = entrance.session_expiry_max_secs();
         if let (Some(secs), Some(session)) = (disconnect.session_expiry_secs, self.sessions.get_mut(id)) {
             if session.expiry_secs == 0 && secs > 0 {
                 // It may not turn into a session that is kept [MQTT-3.1.2-11].

@@ -80,7 +80,7 @@ impl Shard {
             self.accept_publish(connection, publish, &topic, &route, out);
             return;
         }
-        if let Err(reason) = self.check_publish(publish) {
+        if let Err(reason) = self.check_publish(connection, publish) {
             self.expel(connection, reason, out);
             return;
         }
@@ -169,11 +169,12 @@ impl Shard {
         same.then_some(last)
     }
 
-    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
-        if publish.qos > self.settings.qos_max {
+    fn check_publish(&self, connection: ConnectionId, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        let entrance = self.entrance_of(connection).ok_or(ReasonCode::UnspecifiedError)?;
+        if publish.qos > entrance.qos_max {
             return Err(ReasonCode::QoSNotSupported);
         }
-        if publish.retain && !self.settings.retain_available {
+        if publish.retain && !entrance.retain_available {
             return Err(ReasonCode::RetainNotSupported);
         }
         Ok(())
@@ -182,14 +183,14 @@ impl Shard {
     /// The topic name a PUBLISH is about, by itself or by its alias [MQTT-3.3.2-8].
     fn topic_of(&mut self, connection: ConnectionId, publish: &Publish<'_>) -> Result<Arc<str>, ReasonCode> {
         let (bytes_max, levels_max) = (self.settings.topic_bytes_max, self.settings.topic_levels_max);
-        let alias_max = self.settings.topic_alias_max;
         if publish.topic.len() > bytes_max || publish.topic.split('/').nth(levels_max).is_some() {
             return Err(ReasonCode::TopicNameInvalid);
         }
         let Some(alias) = publish.properties.topic_alias() else {
             return Ok(publish.topic.into());
         };
-        if alias > alias_max {
+        let entrance = self.entrance_of(connection).ok_or(ReasonCode::UnspecifiedError)?;
+        if alias > entrance.topic_alias_max {
             return Err(ReasonCode::TopicAliasInvalid);
         }
         let client = self.client_mut(connection).ok_or(ReasonCode::UnspecifiedError)?;
@@ -260,7 +261,7 @@ impl Shard {
         qos: QoS,
         out: &mut Outputs,
     ) -> Option<Due> {
-        let limit = self.settings.receive_maximum;
+        let limit = self.entrance_of(connection)?.receive_maximum;
         let client = self.client_mut(connection)?;
         let session = client.session;
         let due = Due {

@@ -102,12 +102,14 @@ impl Shard {
             client.version,
             client.session,
         );
+        let entrance = self.settings.entrance(client.entrance);
+        let (qos_max, subscriptions_max) = (entrance.qos_max, entrance.subscriptions_max);
         let mut reasons = Vec::new();
         let mut granted = Vec::new();
         let mut changes = Vec::new();
         for (asked, allowed) in subscribe.filters.iter().zip(allowed) {
-            let options = Options::granted(asked, subscribe.subscription_id, self.settings.qos_max);
-            match self.grant(id, &asked.filter, options, *allowed) {
+            let options = Options::granted(asked, subscribe.subscription_id, qos_max);
+            match self.grant(id, &asked.filter, options, *allowed, subscriptions_max) {
                 Ok((new, interest)) => {
                     reasons.push(granted_reason(options.qos));
                     granted.push((asked.filter.clone(), options, new));
@@ -139,6 +141,7 @@ impl Shard {
         filter: &TopicFilter,
         mut options: Options,
         allowed: bool,
+        subscriptions_max: usize,
     ) -> Result<(bool, Option<Interest>), ReasonCode> {
         if let Some(reason) = self.refusal(filter) {
             return Err(reason);
@@ -148,7 +151,7 @@ impl Shard {
             return Err(ReasonCode::NotAuthorized);
         }
         let session = self.sessions.get_mut(id).ok_or(ReasonCode::UnspecifiedError)?;
-        let full = session.subscriptions.len() >= self.settings.subscriptions_max;
+        let full = session.subscriptions.len() >= subscriptions_max;
         let known = session
             .subscriptions
             .iter_mut()

@@ -94,7 +94,7 @@ impl Shard {
     }
 
     fn restore_expiry(&self, message: &mut Arc<Message>) {
-        let (grace, sessions_last) = (self.settings.recovery_grace, self.settings.session_expiry_max);
+        let (grace, sessions_last) = (self.settings.recovery_grace, self.settings.session_expiry_max());
         if let Some(expires) = message.expires {
             let expires = expires.recovered(self.steady, grace, sessions_last);
             Arc::make_mut(message).expires = Some(expires);

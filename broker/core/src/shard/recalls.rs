@@ -44,7 +44,7 @@ impl Shard {
             self.retry_later(id);
             return;
         }
-        let (grace, sessions_last) = (self.settings.recovery_grace, self.settings.session_expiry_max);
+        let (grace, sessions_last) = (self.settings.recovery_grace, self.settings.session_expiry_max());
         let started = WallTime(self.steady.0 - self.now.as_millis());
         session
             .queue

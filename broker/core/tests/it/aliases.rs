@@ -1,7 +1,7 @@
 //! Topic aliases towards a client, chosen by the broker to save bytes.
 
 use broker_core::{
-    Settings,
+    Entrance, Settings,
     testing::{ClientRef, World, clean, message, persistent},
 };
 use mqtt_wire::{Connect, Properties, Property, Publish, QoS, Version, put_property};
@@ -75,10 +75,10 @@ fn topics_that_come_again_get_aliases() {
 /// The broker sets no more aliases than its own limit, however many a client takes.
 #[test]
 fn aliases_are_bounded_by_the_setting() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         topic_alias_max: 3,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         let client = world.connect(taking(u16::MAX, clean(Version::V5, "client")));
         world.subscribe(client, "#", QoS::AtMostOnce);

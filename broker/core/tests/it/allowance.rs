@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use broker_core::{
-    Settings,
+    Entrance, Settings,
     testing::{World, clean},
 };
 use mqtt_wire::{QoS, Version};
@@ -11,11 +11,11 @@ use mqtt_wire::{QoS, Version};
 use crate::{everywhere, everywhere_with};
 
 fn limited(messages: u32, bytes: u32) -> Settings {
-    Settings {
+    Settings::by(Entrance {
         messages_per_second_max: NonZeroU32::new(messages),
         bytes_per_second_max: NonZeroU32::new(bytes),
-        ..Settings::default()
-    }
+        ..Entrance::default()
+    })
 }
 
 /// How many of 1000 messages have come after each of some seconds, from a client that sends all at once.

@@ -1,7 +1,7 @@
 //! Everything that could grow has an end, and says so when it is reached.
 
 use broker_core::{
-    Settings, Shelf,
+    Entrance, Settings, Shelf,
     testing::{World, clean, filter, persistent},
 };
 use mqtt_wire::{
@@ -130,8 +130,10 @@ fn backlog_comes_page_by_page_in_order() {
     for queue_memory_bytes in [0, 100, 64 * 1024] {
         let settings = Settings {
             queue_memory_bytes,
-            receive_maximum: 1000,
-            ..Settings::default()
+            ..Settings::by(Entrance {
+                receive_maximum: 1000,
+                ..Entrance::default()
+            })
         };
         everywhere_with(&settings, |world| {
             absent(world, "client");
@@ -207,9 +209,11 @@ fn messages_acknowledged_out_of_order_leave_the_disk() {
 #[test]
 fn subscriptions_are_bounded() {
     let settings = Settings {
-        subscriptions_max: 3,
         filters_per_subscribe_max: 4,
-        ..Settings::default()
+        ..Settings::by(Entrance {
+            subscriptions_max: 3,
+            ..Entrance::default()
+        })
     };
     everywhere_with(&settings, |world| {
         for version in VERSIONS {

@@ -1,7 +1,7 @@
 //! Nothing leaves before what it promises is kept, and nothing kept is lost.
 
 use broker_core::{
-    Settings, Shelf,
+    Entrance, Settings, Shelf,
     testing::{ClientRef, World, clean, message, persistent},
 };
 use mqtt_wire::{Ack, Packet, Publish, QoS, ReasonCode, Version};
@@ -273,8 +273,10 @@ fn consumption_during_a_full_store_is_written_later() {
 fn slow_store_slows_publishers_down() {
     let settings = Settings {
         store_bytes_max: 1000,
-        receive_maximum: 1000,
-        ..Settings::default()
+        ..Settings::by(Entrance {
+            receive_maximum: 1000,
+            ..Entrance::default()
+        })
     };
     everywhere_with(&settings, |world| {
         let listener = world.connect(persistent(Version::V5, "listener"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broker_core::{
-    Settings, Shelf, WallTime,
+    Entrance, Settings, Shelf, WallTime,
     testing::{ClientRef, World, clean, message, persistent},
 };
 use mqtt_wire::{Connect, Properties, Property, Publish, QoS, ReasonCode, Version, put_property};
@@ -64,10 +64,10 @@ fn expiry_begins_when_the_client_leaves() {
 /// MQTT 3.1.1 sessions last as long as the broker lets them.
 #[test]
 fn old_sessions_last_as_long_as_the_broker_lets_them() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         session_expiry_max: seconds(1000),
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         let connect = || persistent(Version::V311, "client");
         for (away, present) in [(999, true), (1001, false)] {

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 
 use broker_core::{
-    Settings,
+    Entrance, Settings,
     testing::{ClientRef, World, clean, message, persistent},
 };
 use mqtt_wire::{
@@ -97,10 +97,10 @@ fn smaller_limit_holds_on_return() {
 /// [MQTT5-3.3.4-7] A v5 client that sends more than it may is disconnected with 0x93.
 #[test]
 fn excess_of_a_new_client_is_an_error() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         receive_maximum: 3,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let client = world.connect(persistent(Version::V5, "client"));
@@ -124,10 +124,10 @@ fn excess_of_a_new_client_is_an_error() {
 /// A 3.1.1 client, which cannot know the limit, is read more slowly, and nothing of it is lost.
 #[test]
 fn excess_of_an_old_client_waits() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         receive_maximum: 3,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         let listener = world.connect(persistent(Version::V5, "listener"));
         world.subscribe(listener, "room", QoS::AtLeastOnce);
@@ -148,10 +148,10 @@ fn excess_of_an_old_client_waits() {
 /// A 3.1.1 client that sends many messages at QoS 2 before its first PUBREL is not stopped for ever.
 #[test]
 fn old_client_may_release_late() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         receive_maximum: 3,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         for connect in [
             clean(Version::V311, "client"),
@@ -306,11 +306,11 @@ fn aliases_end_with_their_connection() {
 /// A level above what the broker takes, and RETAIN where it keeps none, are refused with their reason.
 #[test]
 fn what_the_broker_does_not_offer_is_refused() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         qos_max: QoS::AtLeastOnce,
         retain_available: false,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         for version in VERSIONS {
             let client = world.connect(clean(version, "client"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broker_core::{
-    Departure, Settings, Told,
+    Departure, Entrance, Settings, Told,
     testing::{LinkHeard, LinkSpec, clean},
 };
 use mqtt_wire::{Connect, Packet, QoS, ReasonCode, Version};
@@ -75,10 +75,10 @@ fn zero_means_for_ever() {
 /// [MQTT5-3.2.2-22] The broker may set a shorter keep alive, and holds v5 clients to it.
 #[test]
 fn broker_may_shorten_it() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         keep_alive_max_secs: 20,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         for asked in [0, 100] {
             let client = world.connect(Connect {
@@ -106,13 +106,12 @@ fn silence_does_not_count_while_the_broker_does_not_read() {
             ..LinkSpec::default()
         });
         world.link_answers = false;
-        let settings = Settings::default();
         let connect = Connect {
             keep_alive_secs: 2,
             ..clean(Version::V311, "client")
         };
         let client = world.connect(connect);
-        for _ in 0..settings.receive_maximum {
+        for _ in 0..Entrance::default().receive_maximum {
             world.publish(client, "slow", "", QoS::AtLeastOnce);
         }
         world.begin_send(client, &Packet::PingReq);

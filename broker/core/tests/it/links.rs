@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use broker_core::{
-    Answer, LinkMessage, Settings, Shelf, To, Told,
+    Answer, Entrance, LinkMessage, Settings, Shelf, To, Told,
     testing::{ClientRef, LinkHeard, LinkSpec, World, clean, message, persistent},
 };
 use mqtt_wire::{ClientId, Packet, Publish, QoS, ReasonCode, Version};
@@ -280,8 +280,10 @@ fn answers_leave_no_deadlines_behind() {
 fn link_that_is_behind_slows_its_publishers() {
     let settings = Settings {
         link_bytes_max: 1000,
-        receive_maximum: 1000,
-        ..Settings::default()
+        ..Settings::by(Entrance {
+            receive_maximum: 1000,
+            ..Entrance::default()
+        })
     };
     everywhere_with(&settings, |world| {
         takes(world, "to/+", false);

@@ -8,6 +8,7 @@ mod authorization;
 mod bounds;
 mod connect;
 mod durability;
+mod entrances;
 mod expiry;
 mod flow_control;
 mod keepalive;

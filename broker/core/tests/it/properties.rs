@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use broker_core::{
-    Question, Settings,
+    Entrance, Question, Settings,
     testing::{ClientRef, World, clean, filter, message, persistent},
 };
 use mqtt_wire::{
@@ -291,12 +291,12 @@ fn client_that_takes_no_suback_is_closed() {
 /// CONNACK says what the broker does not offer, and a will that asks for it is not accepted.
 #[test]
 fn connack_says_what_is_not_offered() {
-    let settings = Settings {
+    let settings = Settings::by(Entrance {
         qos_max: QoS::AtLeastOnce,
         retain_available: false,
         topic_alias_max: 0,
-        ..Settings::default()
-    };
+        ..Entrance::default()
+    });
     everywhere_with(&settings, |world| {
         let client = world.connect(clean(Version::V5, "client"));
         let Some(Packet::ConnAck(connack)) = world.client(client).packets().next() else {

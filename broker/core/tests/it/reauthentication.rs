@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use broker_core::{
-    Authentication, Badge, ConnectionId, Input, Moment, Output, Outputs, Settings, Shard, ShardId, WallTime,
-    recover,
+    Authentication, Badge, ConnectionId, EntranceId, Input, Moment, Output, Outputs, Settings, Shard,
+    ShardId, WallTime, recover,
     testing::{ClientRef, Disk, Heard, World, clean},
 };
 use mqtt_wire::{Auth, Connect, Packet, Properties, Publish, QoS, ReasonCode, Version};
@@ -233,6 +233,7 @@ fn a_verdict_that_comes_late_is_not_remembered() {
             connect: Box::new(by_method("a")),
             assigned: false,
             badge: Badge::named("a"),
+            entrance: EntranceId::default(),
         });
         let duties = step(Input::Packet {
             connection,

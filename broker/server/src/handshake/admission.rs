@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use broker_core::EntranceId;
 use mqtt_wire::{ClientId, Connect, ReasonCode, Version};
 use plugin_api::{Access, Login, Peer, Principal, Secret, Transport};
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ pub(crate) struct Admitted {
     /// What came after CONNECT.
     pub(crate) rest: Vec<u8>,
     pub(crate) seat: Seat,
+    pub(crate) entrance: EntranceId,
 }
 
 /// A connection that wants to come in.
@@ -86,6 +88,7 @@ impl WayIn<'_> {
             peer,
             rest,
             seat,
+            entrance: door.entrance,
         })
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use broker_core::Entrance;
 use mqtt_wire::Version;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
-use super::{Address, Proxy, RawTls, Tls};
+use super::{Address, Proxy, RawTls, Tls, entrance::RawEntrance};
 
 /// One `[[listener]]` as typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -28,6 +29,26 @@ pub struct RawListener {
     pub connections_max: Option<i64>,
     /// Versions of MQTT that are spoken: `3.1.1` and `5.0`. By default both.
     pub versions: Option<Vec<String>>,
+    /// In place of what `[mqtt]` says.
+    pub packet_bytes_max: Option<String>,
+    /// In place of what `[mqtt]` says.
+    pub qos_max: Option<i64>,
+    /// In place of what `[mqtt]` says.
+    pub retain_available: Option<bool>,
+    /// In place of what `[mqtt]` says.
+    pub receive_maximum: Option<i64>,
+    /// In place of what `[mqtt]` says.
+    pub messages_per_second_max: Option<i64>,
+    /// In place of what `[mqtt]` says.
+    pub bytes_per_second_max: Option<String>,
+    /// In place of what `[mqtt]` says.
+    pub session_expiry_max: Option<String>,
+    /// In place of what `[mqtt]` says.
+    pub keep_alive_max: Option<String>,
+    /// In place of what `[mqtt]` says.
+    pub topic_alias_max: Option<i64>,
+    /// In place of what `[mqtt]` says.
+    pub subscriptions_max: Option<i64>,
     /// TLS, if it is to be spoken.
     pub tls: Option<RawTls>,
     /// WebSocket, if MQTT is to be spoken inside it.
@@ -59,6 +80,8 @@ pub struct Listener {
     pub connections_max: u32,
     /// Versions of MQTT that are spoken.
     pub versions: Vec<Version>,
+    /// What holds for who comes in here.
+    pub entrance: Entrance,
     /// TLS, if spoken.
     pub tls: Option<Tls>,
     /// WebSocket, if spoken.
@@ -74,7 +97,12 @@ pub struct WebSocket {
     pub origins: Option<Vec<String>>,
 }
 
-pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) -> Vec<Listener> {
+/// Checks all listeners; what one does not say of its entrance is as in `others`.
+pub(super) fn check(
+    listeners: Vec<RawListener>,
+    others: &Entrance,
+    problems: &mut Vec<Problem>,
+) -> Vec<Listener> {
     let mut names = HashSet::new();
     let mut addresses = HashSet::new();
     let mut checked = Vec::new();
@@ -98,6 +126,19 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             1..=u32::MAX.into(),
         );
         let versions = versions(raw.versions, &mut check);
+        let entrance = RawEntrance {
+            packet_bytes_max: raw.packet_bytes_max,
+            qos_max: raw.qos_max,
+            retain_available: raw.retain_available,
+            receive_maximum: raw.receive_maximum,
+            messages_per_second_max: raw.messages_per_second_max,
+            bytes_per_second_max: raw.bytes_per_second_max,
+            session_expiry_max: raw.session_expiry_max,
+            keep_alive_max: raw.keep_alive_max,
+            topic_alias_max: raw.topic_alias_max,
+            subscriptions_max: raw.subscriptions_max,
+        };
+        let entrance = entrance.check(others, &mut check);
         let tls = raw.tls.map(|tls| tls.check(&mut check));
         let websocket = raw.websocket.map(|websocket| websocket.check(&mut check));
         let Some(bind) = Address::check(&raw.bind, &mut check) else {
@@ -125,6 +166,7 @@ pub(super) fn check(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) ->
             proxy,
             connections_max,
             versions,
+            entrance,
             tls,
             websocket,
         });

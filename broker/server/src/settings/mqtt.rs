@@ -1,15 +1,15 @@
-//! `[mqtt]`: the limits of the rules.
+//! `[mqtt]`: the limits of the rules, some of which a listener may have otherwise.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
-use broker_core::SharedStrategy;
-use mqtt_wire::{QoS, TopicName};
+use broker_core::{Entrance, SharedStrategy};
+use mqtt_wire::TopicName;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
-use super::BYTES_MAX;
+use super::{BYTES_MAX, COUNT_MAX, FIELD_MAX, KIB, entrance::RawEntrance};
 
-/// Section `[mqtt]` as typed. Defaults and their reasons stand at [`broker_core::Settings`].
+/// Section `[mqtt]` as typed. Defaults and their reasons stand at [`broker_core::Settings`] and [`Entrance`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawMqtt {
@@ -83,19 +83,10 @@ const SHARED_STRATEGIES: [(&str, SharedStrategy); 6] = [
     ("hash_client", SharedStrategy::HashClient),
     ("hash_topic", SharedStrategy::HashTopic),
 ];
-const FIELD_MAX: i64 = 65_535;
 const FIELD_BYTES_MAX: u64 = 65_535;
-const RATE_MAX: i64 = 1_000_000_000;
-const RATE_BYTES_MAX: u64 = 1024 * 1024 * KIB;
 /// Longest text that is given to clients.
 const TEXT_BYTES_MAX: usize = 1024;
-const PACKET_BYTES_MAX: u64 = 268_435_460;
-const KIB: u64 = 1024;
-/// Largest count where memory is the only bound.
-const COUNT_MAX: i64 = 1_000_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A hundred years: MQTT counts in seconds, and in 32 bits.
-const EXPIRY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl RawMqtt {
     /// Turns what was typed into what is used; pushes every mistake with its key.
@@ -103,34 +94,26 @@ impl RawMqtt {
         let rules = broker_core::Settings::default();
         let mut check = Check::of("mqtt", problems);
         let (instant, secs) = (Duration::ZERO, Duration::from_secs);
+        let entrance = RawEntrance {
+            packet_bytes_max: self.packet_bytes_max,
+            qos_max: self.qos_max,
+            retain_available: self.retain_available,
+            receive_maximum: self.receive_maximum,
+            messages_per_second_max: self.messages_per_second_max,
+            bytes_per_second_max: self.bytes_per_second_max,
+            session_expiry_max: self.session_expiry_max,
+            keep_alive_max: self.keep_alive_max,
+            topic_alias_max: self.topic_alias_max,
+            subscriptions_max: self.subscriptions_max,
+        };
         broker_core::Settings {
-            packet_bytes_max: check.size(
-                "packet_bytes_max",
-                self.packet_bytes_max,
-                rules.packet_bytes_max,
-                KIB..=PACKET_BYTES_MAX,
-            ),
-            qos_max: QoS::try_from(check.number("qos_max", self.qos_max, rules.qos_max as u8, 0..=2))
-                .unwrap_or(rules.qos_max),
-            retain_available: self.retain_available.unwrap_or(rules.retain_available),
+            entrances: vec![entrance.check(&Entrance::default(), &mut check)],
             inflight_max: check.number(
                 "inflight_max",
                 self.inflight_max,
                 rules.inflight_max,
                 1..=FIELD_MAX,
             ),
-            receive_maximum: check.number(
-                "receive_maximum",
-                self.receive_maximum,
-                rules.receive_maximum,
-                1..=FIELD_MAX,
-            ),
-            messages_per_second_max: self.messages_per_second_max.and_then(|typed| {
-                NonZeroU32::new(check.number("messages_per_second_max", Some(typed), 0, 1..=RATE_MAX))
-            }),
-            bytes_per_second_max: self.bytes_per_second_max.and_then(|typed| {
-                NonZeroU32::new(check.size("bytes_per_second_max", Some(typed), 0, KIB..=RATE_BYTES_MAX))
-            }),
             queue_messages_max: check.number(
                 "queue_messages_max",
                 self.queue_messages_max,
@@ -155,23 +138,12 @@ impl RawMqtt {
                 rules.unsent_bytes_max,
                 128 * KIB..=BYTES_MAX,
             ),
-            session_expiry_max: check.duration(
-                "session_expiry_max",
-                self.session_expiry_max,
-                rules.session_expiry_max,
-                instant..=EXPIRY_MAX,
-            ),
             recovery_grace: check.duration(
                 "recovery_grace",
                 self.recovery_grace,
                 rules.recovery_grace,
                 instant..=DAY,
             ),
-            keep_alive_max_secs: self.keep_alive_max.map_or(rules.keep_alive_max_secs, |longest| {
-                let longest =
-                    check.duration("keep_alive_max", Some(longest), secs(1), secs(1)..=secs(65_535));
-                u16::try_from(longest.as_secs()).unwrap_or(u16::MAX)
-            }),
             topic_levels_max: check.number(
                 "topic_levels_max",
                 self.topic_levels_max,
@@ -189,18 +161,6 @@ impl RawMqtt {
                 self.client_id_bytes_max,
                 rules.client_id_bytes_max,
                 23..=FIELD_BYTES_MAX,
-            ),
-            topic_alias_max: check.number(
-                "topic_alias_max",
-                self.topic_alias_max,
-                rules.topic_alias_max,
-                0..=FIELD_MAX,
-            ),
-            subscriptions_max: check.number(
-                "subscriptions_max",
-                self.subscriptions_max,
-                rules.subscriptions_max,
-                1..=COUNT_MAX,
             ),
             filters_per_subscribe_max: check.number(
                 "filters_per_subscribe_max",

@@ -1,6 +1,9 @@
 //! What the sections take, and what they say to what they do not take.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
+
+use broker_core::Entrance;
+use mqtt_wire::QoS;
 
 use super::*;
 
@@ -10,6 +13,10 @@ fn listener(name: &str, bind: &str) -> RawListener {
         bind: bind.into(),
         ..RawListener::default()
     }
+}
+
+fn checked(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) -> Vec<Listener> {
+    listener::check(listeners, &Entrance::default(), problems)
 }
 
 #[test]
@@ -64,6 +71,10 @@ fn all_problems_are_told_at_once_with_their_keys() {
         [
             "broker.shards",
             "broker.gate_timeout",
+            "mqtt.qos_max",
+            "mqtt.receive_maximum",
+            "mqtt.keep_alive_max",
+            "mqtt.shared_strategy",
             "listener[0].tls.client_ca",
             "listener[0].tls.named.key",
             "listener[0].tls.named.names",
@@ -74,10 +85,6 @@ fn all_problems_are_told_at_once_with_their_keys() {
             "listener[1].tls.client_ca",
             "listener[1].tls.named.key",
             "listener[1].tls.named.names",
-            "mqtt.qos_max",
-            "mqtt.receive_maximum",
-            "mqtt.keep_alive_max",
-            "mqtt.shared_strategy",
         ]
     );
 }
@@ -86,9 +93,9 @@ fn all_problems_are_told_at_once_with_their_keys() {
 fn two_listeners_cannot_share_an_address_unless_any_port_will_do() {
     let mut problems = Vec::new();
     let twice = |bind| vec![listener("a", bind), listener("b", bind)];
-    listener::check(twice("127.0.0.1:0"), &mut problems);
+    checked(twice("127.0.0.1:0"), &mut problems);
     assert_eq!(problems, []);
-    listener::check(twice("127.0.0.1:1883"), &mut problems);
+    checked(twice("127.0.0.1:1883"), &mut problems);
     assert_eq!(problems.len(), 1);
 }
 
@@ -97,11 +104,11 @@ fn a_unix_socket_is_named_by_its_path() {
     let mut problems = Vec::new();
     let mut open_to_a_group = listener("a", "unix:/run/a.sock");
     open_to_a_group.unix_mode = Some("0660".into());
-    let checked = listener::check(vec![open_to_a_group, listener("b", "unix:b.sock")], &mut problems);
+    let all = checked(vec![open_to_a_group, listener("b", "unix:b.sock")], &mut problems);
     assert_eq!(problems, []);
-    let modes: Vec<_> = checked.iter().map(|listener| listener.unix_mode).collect();
+    let modes: Vec<_> = all.iter().map(|listener| listener.unix_mode).collect();
     assert_eq!(modes, [0o660, 0o600]);
-    assert_eq!(checked[0].bind.to_string(), "unix:/run/a.sock");
+    assert_eq!(all[0].bind.to_string(), "unix:/run/a.sock");
 }
 
 #[test]
@@ -117,7 +124,7 @@ fn what_is_no_unix_socket_is_told() {
         mode_of_nothing,
         listener("d", "unix:"),
     ];
-    listener::check(all, &mut problems);
+    checked(all, &mut problems);
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(
         keys,
@@ -143,7 +150,7 @@ fn a_listener_behind_proxies_says_which() {
         with("b", "unix:b.sock", "required", None),
         with("c", "127.0.0.1:2", "off", None),
     ];
-    let proxies = listener::check(right, &mut problems);
+    let proxies = checked(right, &mut problems);
     assert_eq!(problems, []);
     let required: Vec<_> = proxies.iter().map(|listener| listener.proxy.is_some()).collect();
     assert_eq!(required, [true, true, false]);
@@ -154,7 +161,7 @@ fn a_listener_behind_proxies_says_which() {
         with("d", "127.0.0.1:3", "required", Some("10.0.0.1/8")),
         with("e", "127.0.0.1:4", "optional", None),
     ];
-    listener::check(wrong, &mut problems);
+    checked(wrong, &mut problems);
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(
         keys,
@@ -175,7 +182,7 @@ fn a_listener_speaks_the_versions_it_names() {
         versions: Some(versions.iter().map(|version| (*version).into()).collect()),
         ..listener(name, bind)
     };
-    let checked = listener::check(
+    let all = checked(
         vec![
             listener("a", "127.0.0.1:1"),
             with("b", "127.0.0.1:2", &["5.0"]),
@@ -186,7 +193,7 @@ fn a_listener_speaks_the_versions_it_names() {
     );
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["listener[2].versions", "listener[3].versions"]);
-    let counts: Vec<_> = checked.iter().map(|listener| listener.versions.len()).collect();
+    let counts: Vec<_> = all.iter().map(|listener| listener.versions.len()).collect();
     assert_eq!(counts, [2, 1, 0, 2]);
 }
 
@@ -200,6 +207,85 @@ fn the_protocols_seconds_come_from_any_unit() {
     };
     let rules = mqtt.check(&mut problems);
     assert_eq!(problems, []);
-    assert_eq!(rules.keep_alive_max_secs, 300);
-    assert!(u32::try_from(rules.session_expiry_max.as_secs()).is_ok());
+    assert_eq!(rules.entrances[0].keep_alive_max_secs, 300);
+    assert!(u32::try_from(rules.entrances[0].session_expiry_max.as_secs()).is_ok());
+}
+
+#[test]
+fn a_listener_has_its_own_limits_and_else_those_of_mqtt() {
+    let mut problems = Vec::new();
+    let mqtt = RawMqtt {
+        subscriptions_max: Some(20),
+        messages_per_second_max: Some(7),
+        qos_max: Some(1),
+        ..RawMqtt::default()
+    };
+    let other = RawListener {
+        packet_bytes_max: Some("64KiB".into()),
+        qos_max: Some(0),
+        retain_available: Some(false),
+        receive_maximum: Some(8),
+        messages_per_second_max: Some(100),
+        bytes_per_second_max: Some("1MiB".into()),
+        session_expiry_max: Some("1h".into()),
+        keep_alive_max: Some("5min".into()),
+        topic_alias_max: Some(0),
+        subscriptions_max: Some(10),
+        ..listener("b", "127.0.0.1:2")
+    };
+    let listeners = vec![listener("a", "127.0.0.1:1"), other];
+    let settings = Settings::check(RawBroker::default(), listeners, mqtt, &mut problems);
+    assert_eq!(problems, []);
+    let as_mqtt_says = Entrance {
+        subscriptions_max: 20,
+        messages_per_second_max: NonZeroU32::new(7),
+        qos_max: QoS::AtLeastOnce,
+        ..Entrance::default()
+    };
+    let as_it_says = Entrance {
+        packet_bytes_max: 65_536,
+        qos_max: QoS::AtMostOnce,
+        retain_available: false,
+        receive_maximum: 8,
+        messages_per_second_max: NonZeroU32::new(100),
+        bytes_per_second_max: NonZeroU32::new(1 << 20),
+        session_expiry_max: Duration::from_secs(3600),
+        keep_alive_max_secs: 300,
+        topic_alias_max: 0,
+        subscriptions_max: 10,
+    };
+    assert_eq!(settings.rules.entrances, [as_mqtt_says, as_it_says]);
+}
+
+#[test]
+fn limits_of_a_listener_are_checked_as_those_of_mqtt() {
+    let mut problems = Vec::new();
+    let wrong = RawListener {
+        packet_bytes_max: Some("1B".into()),
+        qos_max: Some(3),
+        receive_maximum: Some(0),
+        messages_per_second_max: Some(0),
+        bytes_per_second_max: Some("1".into()),
+        session_expiry_max: Some("for ever".into()),
+        keep_alive_max: Some("1d".into()),
+        topic_alias_max: Some(65_536),
+        subscriptions_max: Some(-1),
+        ..listener("a", "127.0.0.1:1")
+    };
+    checked(vec![wrong], &mut problems);
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "listener[0].packet_bytes_max",
+            "listener[0].qos_max",
+            "listener[0].receive_maximum",
+            "listener[0].messages_per_second_max",
+            "listener[0].bytes_per_second_max",
+            "listener[0].session_expiry_max",
+            "listener[0].keep_alive_max",
+            "listener[0].topic_alias_max",
+            "listener[0].subscriptions_max",
+        ]
+    );
 }

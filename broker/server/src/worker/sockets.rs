@@ -130,7 +130,7 @@ impl Worker {
 
     /// Hands in whole packets while the rules take them; says how many bytes they were.
     fn hand_in(&mut self, id: ConnectionId, version: Version, bytes: &[u8]) -> usize {
-        let packet_bytes_max = self.house.rules.packet_bytes_max;
+        let packet_bytes_max = self.shard.packet_bytes_max(id);
         let mut left = bytes;
         while self.shard.reads(id) {
             match decode(left, version, packet_bytes_max) {

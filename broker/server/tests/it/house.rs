@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) connections_max: Option<i64>,
     /// What else its listener has.
     pub(crate) more: RawListener,
+    /// Listeners besides that one.
+    pub(crate) others: Vec<RawListener>,
     pub(crate) gate: Gate,
     pub(crate) journal: MemoryJournal,
 }
@@ -65,6 +67,7 @@ impl Default for Plan {
             unix_mode: None,
             connections_max: None,
             more: RawListener::default(),
+            others: Vec::new(),
             gate: Gate::default(),
             journal: MemoryJournal::start().unwrap(),
         }
@@ -77,7 +80,14 @@ impl House {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.handle().addresses()[0].1.ip().unwrap()
+        self.address_of("test")
+    }
+
+    /// The address of the listener with this name.
+    pub(crate) fn address_of(&self, name: &str) -> SocketAddr {
+        let addresses = self.handle().addresses();
+        let found = addresses.iter().find(|(listener, _)| listener == name);
+        found.unwrap().1.ip().unwrap()
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -148,8 +158,9 @@ impl Plan {
             websocket: self.websocket,
             ..self.more
         };
+        let listeners = [vec![listener], self.others].concat();
         let mut problems = Vec::new();
-        let settings = Settings::check(self.broker, vec![listener], self.mqtt, &mut problems);
+        let settings = Settings::check(self.broker, listeners, self.mqtt, &mut problems);
         assert_eq!(problems, []);
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)

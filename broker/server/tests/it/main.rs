@@ -15,6 +15,7 @@ mod authentication;
 mod bytes;
 mod crowding;
 mod deliveries;
+mod entrances;
 mod fairness;
 mod gates;
 mod links;
