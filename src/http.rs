@@ -1,7 +1,6 @@
 //! Where HTTP comes in: listeners, TLS, and who is asking. The routes themselves belong to the rooms they show.
 
 mod identity;
-mod socket;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,6 +9,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use broker::Patient;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -19,7 +19,7 @@ use plugin_api::Authenticate;
 use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     time::timeout,
 };
@@ -27,7 +27,6 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Http;
 pub(crate) use identity::Peer;
-use socket::Socket;
 
 /// Connections at a time, of each HTTP listener; others wait in the system's backlog. It also bounds what bodies of requests
 /// may take: each connection has at most one, of at most `twin.limits.request_bytes_max`.
@@ -127,13 +126,13 @@ impl Door {
     async fn accept(
         &self,
         seats: &Arc<Semaphore>,
-    ) -> Option<(Socket, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    ) -> Option<(Patient<TcpStream>, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
         let seat = Arc::clone(seats).acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, remote)) => {
                 // Answers are small; waiting to fill a segment would only delay them.
                 let _unsupported = stream.set_nodelay(true);
-                Some((Socket::new(stream, self.send_timeout), remote, seat))
+                Some((Patient::new(stream, self.send_timeout), remote, seat))
             }
             Err(error) => {
                 tracing::warn!(listener = self.name, %error, "cannot accept an HTTP connection");

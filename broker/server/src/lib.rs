@@ -45,3 +45,4 @@ pub use metrics::Stats;
 pub use origin::is_local;
 pub use settings::Settings;
 pub use start::{Broker, Handle};
+pub use stream::Patient;

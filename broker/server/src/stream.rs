@@ -13,9 +13,11 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+mod patient;
 mod socket;
 mod websocket;
 
+pub use patient::Patient;
 pub(crate) use socket::{Movable, Socket};
 use socket::{OverSocket as _, Parked};
 pub(crate) use websocket::{Limits, WebSocket};

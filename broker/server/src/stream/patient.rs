@@ -1,32 +1,33 @@
-//! Socket: a connection that ends when its peer takes nothing of what waits for it for too long.
+//! Patient: a socket that ends when its peer takes nothing of what waits for it for too long.
 
 use std::{
-    io::{self, IoSlice, Write},
+    io::{self, IoSlice},
     os::fd::AsFd,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
-/// A TCP connection. A write that makes no progress at all for as long as its patience fails with `TimedOut`.
+/// A connected socket. A write that makes no progress at all for as long as its patience fails with `TimedOut`.
 #[derive(Debug)]
-pub(super) struct Socket {
-    stream: TcpStream,
+pub struct Patient<S> {
+    socket: S,
     patience: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Socket {
-    pub(super) const fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S: AsFd> Patient<S> {
+    /// Puts this patience around a socket.
+    pub const fn new(socket: S, patience: Duration) -> Self {
         Self {
-            stream,
+            socket,
             patience,
             waiting: None,
         }
@@ -37,7 +38,7 @@ impl Socket {
         &mut self,
         written: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
-        again: impl FnOnce(std::net::TcpStream) -> io::Result<usize>,
+        again: impl FnOnce(SockRef<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         if written.is_pending() {
             let patience = self.patience;
@@ -52,9 +53,8 @@ impl Socket {
     }
 
     /// The system calls a socket writable only once much of its buffer is free; a slow reader may have taken less.
-    fn last_try(&self, again: impl FnOnce(std::net::TcpStream) -> io::Result<usize>) -> io::Result<usize> {
-        let same = std::net::TcpStream::from(self.stream.as_fd().try_clone_to_owned()?);
-        again(same).map_err(|error| match error.kind() {
+    fn last_try(&self, again: impl FnOnce(SockRef<'_>) -> io::Result<usize>) -> io::Result<usize> {
+        again(SockRef::from(&self.socket)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!(
@@ -67,21 +67,21 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        Pin::new(&mut self.get_mut().socket).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let socket = self.get_mut();
-        let written = Pin::new(&mut socket.stream).poll_write(context, bytes);
-        socket.written(written, context, |mut same| same.write(bytes))
+        let patient = self.get_mut();
+        let written = Pin::new(&mut patient.socket).poll_write(context, bytes);
+        patient.written(written, context, |same| same.send(bytes))
     }
 
     fn poll_write_vectored(
@@ -89,20 +89,20 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let socket = self.get_mut();
-        let written = Pin::new(&mut socket.stream).poll_write_vectored(context, parts);
-        socket.written(written, context, |mut same| same.write_vectored(parts))
+        let patient = self.get_mut();
+        let written = Pin::new(&mut patient.socket).poll_write_vectored(context, parts);
+        patient.written(written, context, |same| same.send_vectored(parts))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        Pin::new(&mut self.get_mut().socket).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
     }
 }
