@@ -89,7 +89,7 @@ impl App {
         }
     }
 
-    /// The name and address of every listener.
+    /// The name and address of every listener; HTTP at a listener of MQTT has the address of that.
     #[must_use]
     pub fn addresses(&self) -> &[(String, Address)] {
         &self.served.addresses
@@ -142,8 +142,8 @@ impl Served {
         let mut broker = Broker::prepare(broker, doors, Arc::new(journal), runtime::Handle::current())?;
         twins.attach(broker.attach_link(twins.spec(), twins.link()));
         let mut http_doors = Vec::new();
-        for listener in http {
-            http_doors.push(Door::bind(listener, send_timeout).await?);
+        for http in http {
+            http_doors.push(Door::open(http, &mut broker, send_timeout).await?);
         }
         let broker = Arc::new(broker.open()?);
         let mut addresses = broker.addresses().to_vec();
@@ -166,8 +166,8 @@ impl Served {
             stopped.clone(),
         )));
         for door in http_doors {
-            let (name, address) = door.address().context("an HTTP listener has no address")?;
-            addresses.push((name, address.into()));
+            let address = door.address(broker.addresses());
+            addresses.push(address.context("an [[http]] has no address")?);
             tasks.push(tokio::spawn(door.serve(pages.clone(), stopped.clone())));
         }
         Ok(Self {

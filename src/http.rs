@@ -1,84 +1,61 @@
-//! Where HTTP comes in: listeners, TLS, and who is asking. The routes themselves belong to the rooms they show.
+//! Where HTTP comes in: connections, TLS, and who is asking. The routes themselves belong to the rooms they show.
 
+mod arrivals;
 mod identity;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use broker::Patient;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
+use broker::{Broker, StartError, settings::Address};
+use hyper_util::server::graceful::GracefulShutdown;
 use plugin_api::Authenticate;
 use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Http;
-pub(crate) use identity::Peer;
+use arrivals::{Arrival, Arrivals};
+use identity::Peer;
 
-/// Connections at a time, of each HTTP listener; others wait in the system's backlog. It also bounds what bodies of requests
-/// may take: each connection has at most one, of at most `twin.limits.request_bytes_max`.
+/// Connections at a time, of each `[[http]]`; others wait in the system's backlog, or on their way in at the MQTT listener. It
+/// also bounds what bodies of requests may take: each connection has at most one, of at most
+/// `twin.limits.request_bytes_max`.
 const CONNECTIONS_MAX: usize = 1024;
-/// How long a TLS handshake, or the head of a request, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long open requests may go on when the program ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// An address that is bound and not yet served.
+/// An `[[http]]` that is not yet served.
 pub(crate) struct Door {
     name: String,
-    socket: TcpListener,
-    tls: Option<TlsAcceptor>,
-    send_timeout: Duration,
+    arrivals: Arrivals,
 }
 
 impl Door {
-    /// Binds an address. A peer that takes nothing of its answer for `send_timeout` is disconnected.
-    pub(crate) async fn bind(http: &Http, send_timeout: Duration) -> Result<Self, broker::StartError> {
-        let tls = match &http.tls {
-            None => None,
-            Some(tls) => {
-                let mut config = (*broker::tls_server_config(&http.name, tls)?).clone();
-                config.alpn_protocols = vec![b"http/1.1".to_vec(), b"x-amzn-http-ca".to_vec()];
-                Some(TlsAcceptor::from(Arc::new(config)))
-            }
-        };
-        let bound = TcpListener::bind(http.bind).await;
-        let socket = bound.map_err(|why| broker::StartError::Bind {
-            listener: http.name.clone(),
-            address: http.bind.into(),
-            why,
-        })?;
+    /// Listens for its connections. A peer that takes nothing of its answer for `send_timeout` is disconnected.
+    pub(crate) async fn open(
+        http: &Http,
+        broker: &mut Broker,
+        send_timeout: Duration,
+    ) -> Result<Self, StartError> {
         Ok(Self {
             name: http.name.clone(),
-            socket,
-            tls,
-            send_timeout,
+            arrivals: Arrivals::open(http, broker, send_timeout).await?,
         })
     }
 
-    /// The listener's name, and its address with the port the system chose.
-    pub(crate) fn address(&self) -> io::Result<(String, SocketAddr)> {
-        Ok((self.name.clone(), self.socket.local_addr()?))
+    /// Its name and its address, which may be that of one of the MQTT listeners.
+    pub(crate) fn address(&self, listeners: &[(String, Address)]) -> io::Result<(String, Address)> {
+        Ok((self.name.clone(), self.arrivals.address(listeners)?))
     }
 
     /// Serves until `stop`, then lets open requests end.
-    pub(crate) async fn serve(self, app: Router, mut stop: watch::Receiver<bool>) {
-        let Ok(local) = self.socket.local_addr() else {
-            return;
-        };
+    pub(crate) async fn serve(mut self, app: Router, mut stop: watch::Receiver<bool>) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let open = Arc::new(GracefulShutdown::new());
         loop {
@@ -86,31 +63,13 @@ impl Door {
                 accepted = self.accept(&seats) => accepted,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let Some((stream, remote, seat)) = accepted else {
+            let Some((arrival, seat)) = accepted else {
                 continue;
             };
-            let (app, tls, watcher) = (app.clone(), self.tls.clone(), open.watcher());
+            let (app, watcher) = (app.clone(), open.watcher());
             tokio::spawn(async move {
                 let _seat = seat;
-                let peer = Peer {
-                    remote,
-                    loopback: local.ip().is_loopback(),
-                    certificate: None,
-                };
-                match tls {
-                    None => serve_connection(stream, app, peer, watcher).await,
-                    Some(tls) => {
-                        if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
-                            let leaf = stream
-                                .get_ref()
-                                .1
-                                .peer_certificates()
-                                .and_then(|chain| chain.first());
-                            let certificate = leaf.map(|leaf| leaf.to_vec());
-                            serve_connection(stream, app, Peer { certificate, ..peer }, watcher).await;
-                        }
-                    }
-                }
+                arrival.serve(app, watcher).await;
             });
         }
         if let Some(open) = Arc::into_inner(open)
@@ -123,41 +82,16 @@ impl Door {
         }
     }
 
-    async fn accept(
-        &self,
-        seats: &Arc<Semaphore>,
-    ) -> Option<(Patient<TcpStream>, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(&mut self, seats: &Arc<Semaphore>) -> Option<(Arrival, OwnedSemaphorePermit)> {
         let seat = Arc::clone(seats).acquire_owned().await.ok()?;
-        match self.socket.accept().await {
-            Ok((stream, remote)) => {
-                // Answers are small; waiting to fill a segment would only delay them.
-                let _unsupported = stream.set_nodelay(true);
-                Some((Patient::new(stream, self.send_timeout), remote, seat))
-            }
+        match self.arrivals.next().await {
+            Ok(arrival) => Some((arrival, seat)),
             Err(error) => {
                 tracing::warn!(listener = self.name, %error, "cannot accept an HTTP connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 None
             }
         }
-    }
-}
-
-async fn serve_connection<S>(
-    stream: S,
-    app: Router,
-    peer: Peer,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = TowerToHyperService::new(app.layer(Extension(peer)));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "an HTTP connection ended early");
     }
 }
 

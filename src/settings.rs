@@ -9,9 +9,10 @@ use plugin_api::Problem;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-pub use sections::{Http, Log, LogFormat, RawHttp, RawLog, RawStore};
+pub use sections::{At, Http, Log, LogFormat, RawHttp, RawLog, RawStore};
 
 use crate::Failure;
+use sections::Shareable;
 
 /// Listeners that a flag cannot add, since certificates stand in files.
 const WITH_TLS: [&str; 3] = ["mqtts", "wss", "https"];
@@ -98,13 +99,14 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Settings, Fail
 impl Raw {
     fn check(self, problems: &mut Vec<Problem>) -> Settings {
         let (durability, store) = self.store.check(problems);
+        let shareable: Vec<_> = self.listener.iter().map(Shareable::from).collect();
         Settings {
             data: self.data.unwrap_or_else(|| PathBuf::from("data")),
             log: self.log.check(problems),
             durability,
             store,
             broker: broker::Settings::check(self.broker, self.listener, self.mqtt, problems),
-            http: sections::check_http(self.http, problems),
+            http: sections::check_http(self.http, &shareable, problems),
             auth: self.auth.check(problems),
             // Twins are as safe as messages, unless their section says otherwise.
             twin: self.twin.check(durability, problems),

@@ -12,18 +12,43 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use broker::Visitor;
 use plugin_api::{Authenticate, Login, Secret, Transport, Verdict};
 
 use super::problem;
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) remote: SocketAddr,
-    /// Whether the listener is bound to a loopback address.
-    pub(crate) loopback: bool,
+pub(super) struct Peer {
+    remote: plugin_api::Peer,
+    /// Whether it came in over loopback.
+    loopback: bool,
     /// The certificate it showed, verified by TLS.
-    pub(crate) certificate: Option<Vec<u8>>,
+    pub(super) certificate: Option<Vec<u8>>,
+    /// The common name of one that it showed to a proxy.
+    common_name: Option<String>,
+}
+
+impl Peer {
+    /// One that has shown nothing yet.
+    pub(super) fn of_socket(remote: SocketAddr, loopback: bool) -> Self {
+        Self {
+            remote: remote.into(),
+            loopback,
+            certificate: None,
+            common_name: None,
+        }
+    }
+
+    /// What an MQTT listener knows of it.
+    pub(super) fn of_visitor(visitor: &Visitor) -> Self {
+        Self {
+            remote: visitor.peer,
+            loopback: visitor.loopback,
+            certificate: visitor.certificate.clone(),
+            common_name: visitor.common_name.clone(),
+        }
+    }
 }
 
 /// Finds out who asks, and lets the request on with that principal, or answers 401.
@@ -37,10 +62,11 @@ pub(super) async fn identify(
         Ok(credentials) => credentials,
         Err(fault) => return problem(StatusCode::BAD_REQUEST, fault),
     };
-    let bare = credentials.is_none() && peer.certificate.is_none();
+    let bare = credentials.is_none() && peer.certificate.is_none() && peer.common_name.is_none();
     let mut login = Login::from_peer(Transport::Http, peer.remote);
     login.loopback = peer.loopback && (!bare || broker::is_local(request.headers()));
     login.certificate = peer.certificate;
+    login.common_name = peer.common_name;
     if let Some((name, password)) = credentials {
         login.username = Some(name);
         login.password = Some(password);

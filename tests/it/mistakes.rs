@@ -43,6 +43,42 @@ fn every_mistake_in_a_settings_file_is_told_at_once() {
 }
 
 #[test]
+fn http_is_told_at_which_listeners_it_cannot_be() {
+    let listeners = "[[listener]]\nname = \"plain\"\nbind = \"127.0.0.1:0\"\n\
+         [[listener]]\nname = \"wss\"\nbind = \"127.0.0.1:0\"\n[listener.websocket]\n\
+         [listener.tls]\ncertificate = \"a\"\nkey = \"b\"\n\
+         [[listener]]\nname = \"mqtts\"\nbind = \"127.0.0.1:0\"\n[listener.tls]\ncertificate = \"a\"\nkey = \"b\"\n";
+    let https = [
+        "listener = \"gone\"",
+        "listener = \"plain\"",
+        "listener = \"wss\"",
+        "",
+        "listener = \"mqtts\"\nbind = \"127.0.0.1:0\"",
+        "listener = \"mqtts\"\n[http.tls]\ncertificate = \"a\"\nkey = \"b\"",
+        "listener = \"mqtts\"",
+    ];
+    let https: String = https
+        .iter()
+        .enumerate()
+        .map(|(number, place)| format!("[[http]]\nname = \"{number}\"\n{place}\n"))
+        .collect();
+    let (code, _, stderr) = run(House::new(&format!("{listeners}{https}")).command());
+    assert_eq!(code, 2);
+    assert_clear(
+        &stderr,
+        &[
+            "http[0].listener: found \"gone\", which there is none of",
+            "http[1].listener: found \"plain\", which speaks no TLS",
+            "http[2].listener: found \"wss\", which speaks WebSocket",
+            "http[3].bind: found nothing",
+            "http[4].listener: found a value beside `bind`",
+            "http[5].tls: found a section beside listener = \"mqtts\"",
+            "http[6].listener: found \"mqtts\" again",
+        ],
+    );
+}
+
+#[test]
 fn a_settings_file_that_is_not_there_is_named() {
     let (code, _, stderr) = run(twinmq(["check-config", "--config", "no-such.toml"]));
     assert_eq!(code, 4);

@@ -4,25 +4,34 @@ use std::{io, sync::Arc};
 
 use mqtt_wire::{Connect, DecodeError, Packet, ReasonCode, Version, connect_version, decode, frame_len};
 use plugin_api::Peer;
-use tokio::{io::AsyncReadExt, sync::watch, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    sync::{
+        mpsc::{self, error::SendTimeoutError},
+        watch,
+    },
+    time::timeout,
+};
 use tracing::{debug, warn};
 
 mod admission;
 mod exchange;
 mod proxied;
+mod secure;
 mod turned;
 mod upgrade;
 
 pub(crate) use admission::Admitted;
 use admission::WayIn;
 use proxied::Origin;
+use secure::{Secured, secure};
 use turned::Turned;
 use upgrade::Upgraded;
 
 use crate::{
     house::House,
-    listener::{Door, Place},
-    stream::{Limits, Movable, Parcel, Socket, Stream},
+    listener::{Door, Place, Visitor},
+    stream::{Limits, Parcel, Socket, Stream},
 };
 
 /// A connection on its way home: its CONNECT is read, and it is known who it is.
@@ -38,6 +47,14 @@ struct Greeting {
     rest: Vec<u8>,
     /// No page of another site makes a browser connect.
     local: bool,
+}
+
+/// What came of meeting a connection.
+enum Greeted {
+    /// It is to speak MQTT, and has sent its CONNECT, or is turned away.
+    Client(Stream, Result<Greeting, Turned>),
+    /// It speaks another protocol, and is somebody else's now.
+    Visitor,
 }
 
 /// What a fresh buffer for CONNECT holds; most fit.
@@ -63,14 +80,15 @@ pub(crate) async fn welcome(
     place.is_for(peer);
     let greeted = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
-        greeted = place.while_waiting(greet(socket, &door, &house)) => greeted,
+        greeted = place.while_waiting(greet(socket, &origin, &door, &house)) => greeted,
     };
     let Some(greeted) = greeted else {
         return tell_given_way(&place, peer, &door, &house);
     };
     let mut bytes_max = None;
     let (stream, turned) = match greeted {
-        Ok((mut stream, Ok(greeting))) => {
+        Ok(Greeted::Visitor) => return,
+        Ok(Greeted::Client(mut stream, Ok(greeting))) => {
             bytes_max = greeting.connect.max_packet_size;
             let way_in = WayIn {
                 stream: &mut stream,
@@ -84,7 +102,7 @@ pub(crate) async fn welcome(
                 Err(turned) => (stream, turned),
             }
         }
-        Ok((stream, Err(turned))) => (stream, turned),
+        Ok(Greeted::Client(stream, Err(turned))) => (stream, turned),
         Err(error) => return debug!(listener = door.name, %peer, %error, "connection lost in its handshake"),
     };
     turned.report(peer, &door, &house);
@@ -132,20 +150,41 @@ fn tell_given_way(place: &Place, peer: Peer, door: &Door, house: &House) {
     }
 }
 
-async fn greet(socket: Socket, door: &Door, house: &House) -> io::Result<(Stream, Result<Greeting, Turned>)> {
+async fn greet(socket: Socket, origin: &Origin, door: &Door, house: &House) -> io::Result<Greeted> {
     socket.send_at_once()?;
     let stream = match &door.tls {
         None => socket.into(),
         Some(tls) => {
-            let session = timeout(
-                house.settings.tls_handshake_timeout,
-                tls.accept(Movable::new(socket)),
-            )
-            .await??;
-            Stream::Tls(Box::new(session))
+            // Whoever speaks no TLS needs no memory for it.
+            let secured = Box::pin(secure(socket, tls, door.reception.as_ref(), house));
+            match timeout(house.settings.tls_handshake_timeout, secured).await?? {
+                Secured::Client(stream) => stream,
+                Secured::Visitor(session, reception) => {
+                    let loopback = door.loopback && origin.local;
+                    let visitor = Visitor::new(session, origin.peer, loopback, origin.common_name.clone());
+                    return hand_over(visitor, &reception.room, house).await;
+                }
+            }
         }
     };
-    timeout(house.settings.connect_timeout, hear(stream, door, house)).await?
+    let (stream, greeting) = timeout(house.settings.connect_timeout, hear(stream, door, house)).await??;
+    Ok(Greeted::Client(stream, greeting))
+}
+
+/// Waits until whoever speaks the visitor's protocol takes it.
+async fn hand_over(visitor: Visitor, room: &mpsc::Sender<Visitor>, house: &House) -> io::Result<Greeted> {
+    match room.send_timeout(visitor, house.settings.connect_timeout).await {
+        Ok(()) => Ok(Greeted::Visitor),
+        Err(SendTimeoutError::Timeout(_)) => {
+            metrics::counter!("twinmq_connections_refused_total", "reason" => "visitors full").increment(1);
+            let why = "whoever speaks its protocol has no room for it (broker.connect_timeout)";
+            Err(io::Error::new(io::ErrorKind::TimedOut, why))
+        }
+        Err(SendTimeoutError::Closed(_)) => {
+            let why = "nobody speaks its protocol any more";
+            Err(io::Error::new(io::ErrorKind::ConnectionRefused, why))
+        }
+    }
 }
 
 /// What a client has to say before it is judged.

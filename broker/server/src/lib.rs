@@ -40,7 +40,7 @@ pub use drain::Undrained;
 pub use error::StartError;
 pub use gate::Gates;
 pub use journal::{CommitRefused, Done, Journal, MemoryJournal};
-pub use listener::tls::server_config as tls_server_config;
+pub use listener::{Visitor, Visitors, tls::server_config as tls_server_config};
 pub use metrics::Stats;
 pub use origin::is_local;
 pub use settings::Settings;

@@ -5,8 +5,8 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use broker_core::EntranceId;
 use mqtt_wire::Version;
 use plugin_api::Peer;
+use rustls::ServerConfig;
 use tokio::{sync::watch, time::Instant};
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::{
@@ -22,10 +22,13 @@ mod bound;
 mod handshakes;
 mod seats;
 pub(crate) mod tls;
+mod visitors;
 
 use bound::Bound;
 pub(crate) use handshakes::{Handshakes, Place};
 pub(crate) use seats::{Seat, Seats};
+pub(crate) use visitors::Reception;
+pub use visitors::{Visitor, Visitors};
 
 /// How long to wait after the system had no room for another connection.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
@@ -35,7 +38,9 @@ pub(crate) struct Door {
     pub(crate) name: String,
     pub(crate) loopback: bool,
     pub(crate) proxy: Option<settings::Proxy>,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// For those who want to speak another protocol inside TLS.
+    pub(crate) reception: Option<Reception>,
     pub(crate) websocket: Option<settings::WebSocket>,
     pub(crate) seats: Arc<Seats>,
     /// What holds for who comes in here.
@@ -68,7 +73,8 @@ impl Listener {
     pub(crate) fn bind(
         settings: &settings::Listener,
         entrance: EntranceId,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<ServerConfig>>,
+        reception: Option<Reception>,
         seats: Arc<Seats>,
     ) -> Result<Self, StartError> {
         let socket = Bound::bind(&settings.bind, settings.unix_mode).map_err(|why| StartError::Bind {
@@ -81,6 +87,7 @@ impl Listener {
             loopback: settings.bind.is_loopback(),
             proxy: settings.proxy.clone(),
             tls,
+            reception,
             websocket: settings.websocket.clone(),
             seats,
             entrance,

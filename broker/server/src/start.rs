@@ -13,7 +13,6 @@ use mqtt_wire::{ClientId, ReasonCode};
 use plugin_api::{Link, LinkSpec};
 use rustls::ServerConfig;
 use tokio::{runtime, sync::watch};
-use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
     house::House,
     journal::{Journal, Kept},
     link::{Attached, Door},
-    listener::{Handshakes, Listener, Seats, tls},
+    listener::{Handshakes, Listener, Reception, Seats, Visitors, tls},
     mailbox::{Letter, Mailbox},
     metrics::{self, Stats},
     recall::{self, Recalls},
@@ -37,9 +36,17 @@ use crate::{
 pub struct Broker {
     house: Arc<House>,
     shards: Vec<Shard>,
-    listeners: Vec<(settings::Listener, Option<Arc<ServerConfig>>)>,
+    listeners: Vec<Planned>,
     links: Vec<Attached>,
     runtime: runtime::Handle,
+}
+
+/// A listener that is not bound yet.
+#[derive(Debug)]
+struct Planned {
+    settings: settings::Listener,
+    tls: Option<Arc<ServerConfig>>,
+    reception: Option<Reception>,
 }
 
 /// A broker that serves. Dropping it stops it without a farewell to its clients; see [`Handle::drain`].
@@ -70,13 +77,17 @@ impl Broker {
         } = settings;
         let listeners = listeners
             .into_iter()
-            .map(|listener| {
-                let tls = listener
+            .map(|settings| {
+                let tls = settings
                     .tls
                     .as_ref()
-                    .map(|tls| tls::server_config(&listener.name, tls))
+                    .map(|tls| tls::server_config(&settings.name, tls))
                     .transpose()?;
-                Ok((listener, tls))
+                Ok(Planned {
+                    settings,
+                    tls,
+                    reception: None,
+                })
             })
             .collect::<Result<_, StartError>>()?;
         let rules = Arc::new(rules);
@@ -122,6 +133,20 @@ impl Broker {
         let door = Door::new(&spec.name, Arc::clone(&self.house));
         self.links.push(Attached { spec, link });
         Arc::new(door)
+    }
+
+    /// Whoever asks for one of these protocols by ALPN at a listener, and not for MQTT too, is a visitor from now on, and
+    /// taken by whoever holds the answer. `None` if the listener speaks no TLS, or WebSocket, whose clients ask for
+    /// `http/1.1` as well; and if there is none of this name, or one that has visitors already.
+    pub fn attach_visitors(&mut self, listener: &str, protocols: &[&str]) -> Option<Visitors> {
+        let named = |planned: &&mut Planned| planned.settings.name == listener;
+        let planned = self.listeners.iter_mut().find(named)?;
+        if planned.settings.websocket.is_some() || planned.reception.is_some() {
+            return None;
+        }
+        let (reception, visitors) = Reception::open(planned.tls.as_ref()?, protocols);
+        planned.reception = Some(reception);
+        Some(visitors)
     }
 
     /// Listens, and starts all threads.
@@ -182,7 +207,7 @@ fn tell_recovered(recovered: &[Recovered]) {
 }
 
 fn bind(
-    listeners: Vec<(settings::Listener, Option<Arc<ServerConfig>>)>,
+    listeners: Vec<Planned>,
     connections_max: u32,
     runtime: &runtime::Handle,
 ) -> Result<Vec<Listener>, StartError> {
@@ -191,13 +216,9 @@ fn bind(
     (0..)
         .map(EntranceId)
         .zip(listeners)
-        .map(|(entrance, (listener, tls))| {
-            Listener::bind(
-                &listener,
-                entrance,
-                tls.map(TlsAcceptor::from),
-                Seats::within(&seats, listener.connections_max),
-            )
+        .map(|(entrance, planned)| {
+            let seats = Seats::within(&seats, planned.settings.connections_max);
+            Listener::bind(&planned.settings, entrance, planned.tls, planned.reception, seats)
         })
         .collect()
 }

@@ -34,9 +34,14 @@ fn make_certificates(house: &House, folder: &str) {
 }
 
 fn walled() -> Walled {
+    walled_with(&format!("bind = \"127.0.0.1:0\"\n[http.tls]\n{TLS}"))
+}
+
+/// One whose `[[http]]` goes on like this.
+fn walled_with(https: &str) -> Walled {
     let listeners = format!(
         "[[listener]]\nname = \"mqtts\"\nbind = \"127.0.0.1:0\"\n[listener.tls]\n{TLS}\
-         [[http]]\nname = \"https\"\nbind = \"127.0.0.1:0\"\n[http.tls]\n{TLS}[auth]\nacl_file = \"acl\"\n"
+         [[http]]\nname = \"https\"\n{https}[auth]\nacl_file = \"acl\"\n"
     );
     let house = House::new(&listeners);
     make_certificates(&house, "certs");
@@ -187,6 +192,48 @@ fn a_device_reports_over_https_and_sees_no_tags() {
     assert_eq!(shadow.0, 200, "{}", shadow.1);
     let (status, all) = walled.curl("certs/dashboard", &[], "/v1/devices/pump-1/twin");
     assert!(status == 200 && all.contains("plant-2"), "{all}");
+}
+
+/// Who asks for no protocol speaks MQTT; curl asks for `http/1.1`.
+#[test]
+fn mqtt_and_https_share_a_port_and_its_certificates() {
+    let walled = walled_with("listener = \"mqtts\"\n");
+    assert_eq!(walled.broker.address("https"), walled.broker.address("mqtts"));
+    let report = |folder: &str, protocol: &[&str], rpm: usize| {
+        let document = format!("{{\"state\":{{\"reported\":{{\"rpm\":{rpm}}}}}}}");
+        let publish = ["-q", "1", "-t", "$twin/me/update", "-m", &document];
+        walled
+            .mosquitto("mosquitto_pub", folder, &[protocol, &publish].concat())
+            .0
+            == 0
+    };
+    let own = "/v1/devices/pump-1/twin";
+    let reported = || {
+        let (status, twin) = walled.curl("certs/pump-1", &[], own);
+        assert_eq!(status, 200, "{twin}");
+        serde_json::from_str::<serde_json::Value>(&twin).unwrap()["reported"]["rpm"].clone()
+    };
+    for (rpm, protocol) in [
+        &[][..],
+        &["--tls-alpn", "mqtt"],
+        &["--tls-alpn", "x-amzn-mqtt-ca"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(report("certs", protocol, rpm), "{protocol:?}");
+        assert_eq!(reported(), rpm);
+    }
+    assert_eq!(walled.curl("certs/pump-1", &[], "/v1/devices/lamp-1/twin").0, 403);
+
+    assert!(!report("certs", &["--tls-alpn", "coap"], 9), "nobody speaks that");
+    assert!(!report("strangers", &["--tls-alpn", "mqtt"], 9));
+    for who in ["strangers/pump-1", ""] {
+        assert_eq!(walled.curl(who, &[], own).0, 0, "{who:?} gets no answer at all");
+    }
+    assert_eq!(walled.curl("certs/pump-1", &["--no-alpn"], own).0, 0);
+    assert_eq!(reported(), 2);
+    assert!(walled.broker.stop().success());
 }
 
 /// The stranger's certificate has the right name, from another authority.

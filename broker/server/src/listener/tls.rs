@@ -19,8 +19,8 @@ mod names;
 
 use names::ByName;
 
-/// Protocols clients may ask for by ALPN. Not asking is fine, too.
-const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
+/// What clients may call MQTT by ALPN. Not asking for a protocol is fine, too.
+pub(super) const PROTOCOLS: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
 
 /// Reads the files that the settings of a listener name, MQTT or not; ALPN is set for MQTT.
 ///
@@ -68,8 +68,13 @@ pub fn server_config(listener: &str, tls: &Tls) -> Result<Arc<ServerConfig>, Sta
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByName { first, named }));
-    config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
+    set_protocols(&mut config, &PROTOCOLS);
     Ok(Arc::new(config))
+}
+
+/// What peers may ask for by ALPN.
+pub(super) fn set_protocols(config: &mut ServerConfig, protocols: &[&str]) {
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
 }
 
 /// A certificate and its key, as the settings name them.

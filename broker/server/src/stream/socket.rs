@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -95,6 +96,15 @@ impl Socket {
         match self {
             Self::Tcp(socket) => socket.into_std().map(Parked::Tcp),
             Self::Unix(socket) => socket.into_std().map(Parked::Unix),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
         }
     }
 }

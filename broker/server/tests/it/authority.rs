@@ -95,6 +95,15 @@ impl Authority {
 
     /// One that asks for this name, and trusts no certificate for another.
     pub(crate) fn wire_to(&self, name: &str, house: &House, identity: Option<Identity>) -> Session {
+        self.session(name, &["x-amzn-mqtt-ca"], house, identity)
+    }
+
+    /// One that asks for these protocols by ALPN.
+    pub(crate) fn wire_for(&self, protocols: &[&str], house: &House, identity: Option<Identity>) -> Session {
+        self.session("localhost", protocols, house, identity)
+    }
+
+    fn session(&self, name: &str, protocols: &[&str], house: &House, identity: Option<Identity>) -> Session {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let builder = ClientConfig::builder().with_root_certificates(roots);
@@ -105,7 +114,7 @@ impl Authority {
                 builder.with_client_auth_cert(vec![certificate], key).unwrap()
             }
         };
-        config.alpn_protocols = vec![b"x-amzn-mqtt-ca".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let socket = TcpStream::connect(house.address()).unwrap();
         socket.set_read_timeout(Some(SOON)).unwrap();
         let session = ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap();

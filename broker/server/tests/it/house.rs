@@ -8,7 +8,7 @@ use std::{
 };
 
 use broker::{
-    Broker, Gates, Handle, Journal, MemoryJournal, Settings, StartError, Undrained,
+    Broker, Gates, Handle, Journal, MemoryJournal, Settings, StartError, Undrained, Visitors,
     settings::{RawBroker, RawListener, RawMqtt, RawTls, RawWebSocket},
 };
 use plugin_api::{
@@ -136,6 +136,13 @@ impl Plan {
             handle: Some(handle),
             runtime,
         })
+    }
+
+    /// Opens with visitors for the protocol `knitting` at its listener.
+    pub(crate) fn with_visitors(self) -> (House, Visitors) {
+        let mut visitors = None;
+        let house = self.open_with(|broker| visitors = broker.attach_visitors("test", &["knitting"]));
+        (house, visitors.unwrap())
     }
 
     pub(crate) fn with_link(

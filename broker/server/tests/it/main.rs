@@ -24,4 +24,5 @@ mod shards;
 mod shutdown;
 mod tls;
 mod unix;
+mod visitors;
 mod websocket;
