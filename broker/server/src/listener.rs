@@ -1,8 +1,8 @@
 //! Listeners: an address each, from which connections are accepted until the broker drains.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, num::NonZeroU32, sync::Arc, time::Duration};
 
-use broker_core::EntranceId;
+use broker_core::{EntranceId, Rate};
 use mqtt_wire::Version;
 use plugin_api::Peer;
 use rustls::ServerConfig;
@@ -49,6 +49,8 @@ pub(crate) struct Door {
     pub(crate) versions: Vec<Version>,
     /// Paces the lines about refused connections.
     pub(crate) refusals: Seldom,
+    /// Paces the lines about connections that wait.
+    pub(crate) delays: Seldom,
 }
 
 /// A bound address.
@@ -56,6 +58,8 @@ pub(crate) struct Door {
 pub(crate) struct Listener {
     socket: Bound,
     door: Arc<Door>,
+    /// How many connections a second it takes, if that is limited.
+    per_second_max: Option<NonZeroU32>,
 }
 
 impl fmt::Debug for Door {
@@ -93,10 +97,12 @@ impl Listener {
             entrance,
             versions: settings.versions.clone(),
             refusals: Seldom::default(),
+            delays: Seldom::default(),
         };
         Ok(Self {
             socket,
             door: Arc::new(door),
+            per_second_max: settings.connections_per_second_max,
         })
     }
 
@@ -109,18 +115,21 @@ impl Listener {
         self.socket.address()
     }
 
-    /// Accepts connections until told to stop. At most so many at a time are on their way in; one more is held here
-    /// until a place is free, and others wait in the system's backlog.
+    /// Accepts connections until told to stop. At most so many at a time are on their way in, and so many come in a second;
+    /// one more is held here until it is its turn, and others wait in the system's backlog.
     pub(crate) async fn serve(
         self,
         house: Arc<House>,
         handshakes: Arc<Handshakes>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut rate = self
+            .per_second_max
+            .map(|per_second| Rate::new(per_second, house.clock.now()));
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                accepted = self.accept(&handshakes) => accepted,
+                accepted = self.accept(rate.as_mut(), &house, &handshakes) => accepted,
             };
             match accepted {
                 Ok((socket, peer, place)) => {
@@ -140,9 +149,34 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, handshakes: &Arc<Handshakes>) -> io::Result<(Socket, Peer, Place)> {
+    async fn accept(
+        &self,
+        rate: Option<&mut Rate>,
+        house: &House,
+        handshakes: &Arc<Handshakes>,
+    ) -> io::Result<(Socket, Peer, Place)> {
         let (socket, peer) = self.socket.accept().await?;
+        if let Some(rate) = rate {
+            self.wait_for(rate, house).await;
+        }
         Ok((socket, peer, handshakes.enter(peer).await))
+    }
+
+    /// Waits until one more connection is within the rate.
+    async fn wait_for(&self, rate: &mut Rate, house: &House) {
+        if let Some(wait) = rate.wait(house.clock.now()) {
+            metrics::counter!("twinmq_connections_delayed_total").increment(1);
+            if let Some(left_out) = self.door.delays.turn(house.clock.uptime()) {
+                let listener = self.name();
+                warn!(
+                    listener,
+                    left_out,
+                    "connections wait: too many come in a second (listener.connections_per_second_max)"
+                );
+            }
+            tokio::time::sleep(wait).await;
+        }
+        rate.take(1, house.clock.now());
     }
 }
 

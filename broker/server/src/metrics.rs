@@ -204,6 +204,10 @@ pub(crate) fn describe() {
         "Connections turned away before they had a home, by reason; `gave way` are those whose place was needed."
     );
     describe_counter!(
+        "twinmq_connections_delayed_total",
+        "Connections that waited because too many came in a second at their listener."
+    );
+    describe_counter!(
         "twinmq_denied_total",
         "Publishes, subscriptions and wills that were not authorized."
     );

@@ -1,6 +1,6 @@
 //! `[[listener]]`: an address to listen on, with or without TLS and WebSocket.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, num::NonZeroU32};
 
 use broker_core::Entrance;
 use mqtt_wire::Version;
@@ -27,6 +27,8 @@ pub struct RawListener {
     pub proxy_common_names: Option<bool>,
     /// Connections at a time at this listener. By default there is no limit besides that of the broker.
     pub connections_max: Option<i64>,
+    /// Connections a second that are taken, after a burst of as many; others wait. By default there is no limit.
+    pub connections_per_second_max: Option<i64>,
     /// Versions of MQTT that are spoken: `3.1.1` and `5.0`. By default both.
     pub versions: Option<Vec<String>>,
     /// In place of what `[mqtt]` says.
@@ -78,6 +80,8 @@ pub struct Listener {
     pub proxy: Option<Proxy>,
     /// Connections at a time.
     pub connections_max: u32,
+    /// Connections a second, if limited.
+    pub connections_per_second_max: Option<NonZeroU32>,
     /// Versions of MQTT that are spoken.
     pub versions: Vec<Version>,
     /// What holds for who comes in here.
@@ -125,6 +129,12 @@ pub(super) fn check(
             u32::MAX,
             1..=u32::MAX.into(),
         );
+        let connections_per_second_max = NonZeroU32::new(check.number(
+            "connections_per_second_max",
+            raw.connections_per_second_max,
+            0,
+            1..=1_000_000,
+        ));
         let versions = versions(raw.versions, &mut check);
         let entrance = RawEntrance {
             packet_bytes_max: raw.packet_bytes_max,
@@ -165,6 +175,7 @@ pub(super) fn check(
             unix_mode,
             proxy,
             connections_max,
+            connections_per_second_max,
             versions,
             entrance,
             tls,

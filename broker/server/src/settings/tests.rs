@@ -198,6 +198,32 @@ fn a_listener_speaks_the_versions_it_names() {
 }
 
 #[test]
+fn connections_a_second_are_a_number_or_not_limited() {
+    let mut problems = Vec::new();
+    let with = |name, bind, number| RawListener {
+        connections_per_second_max: number,
+        ..listener(name, bind)
+    };
+    let checked = checked(
+        vec![
+            with("a", "127.0.0.1:1", None),
+            with("b", "127.0.0.1:2", Some(50)),
+            with("c", "127.0.0.1:3", Some(0)),
+            with("d", "127.0.0.1:4", Some(1_000_001)),
+        ],
+        &mut problems,
+    );
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    let key = "connections_per_second_max";
+    assert_eq!(keys, [format!("listener[2].{key}"), format!("listener[3].{key}")]);
+    let limits: Vec<_> = checked
+        .iter()
+        .map(|listener| listener.connections_per_second_max.map(NonZeroU32::get))
+        .collect();
+    assert_eq!(limits, [None, Some(50), None, None]);
+}
+
+#[test]
 fn the_protocols_seconds_come_from_any_unit() {
     let mut problems = Vec::new();
     let mqtt = RawMqtt {

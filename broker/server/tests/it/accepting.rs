@@ -221,6 +221,32 @@ fn there_is_room_again_when_a_connection_has_gone() {
     let _third = Client::named(house.address(), Version::V5, "c");
 }
 
+/// The rule itself runs on a virtual clock in `broker/core/src/rate.rs`.
+#[test]
+fn a_listener_takes_so_many_connections_a_second_and_loses_none() {
+    let house = Plan {
+        more: RawListener {
+            connections_per_second_max: Some(2),
+            ..RawListener::default()
+        },
+        ..Plan::default()
+    }
+    .open();
+    let since = std::time::Instant::now();
+    let dialed: Vec<_> = (0..4).map(|_| Client::dial(house.address())).collect();
+    let names = ["a", "b", "c", "d"];
+    for (mut client, name) in dialed.into_iter().zip(names) {
+        let connack = client.introduce(&connect(Version::V5, name));
+        assert_eq!(connack.reason, ReasonCode::Success);
+    }
+    // Two at once, and two after half a second each.
+    assert!(
+        since.elapsed() >= Duration::from_millis(990),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
 /// [MQTT5-3.1.4-3] [MQTT5-3.14.4-2] The newer connection of a client id takes the session over.
 #[test]
 fn a_second_connection_takes_the_name_over() {
