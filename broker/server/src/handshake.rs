@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 mod admission;
 mod exchange;
+mod flapping;
 mod proxied;
 mod secure;
 mod turned;
@@ -23,6 +24,7 @@ mod upgrade;
 
 pub(crate) use admission::Admitted;
 use admission::WayIn;
+pub(crate) use flapping::Flapping;
 use proxied::Origin;
 use secure::{Secured, secure};
 use turned::Turned;

@@ -7,9 +7,13 @@ use std::{
 
 use broker_core::ShardId;
 
-use crate::{clock::Clock, gate::Desk, journal::Journal, mailbox::Mailbox, recall::Recalls, settings};
+use crate::{
+    clock::Clock, gate::Desk, handshake::Flapping, journal::Journal, mailbox::Mailbox, recall::Recalls,
+    settings,
+};
 
-/// Shared, and never changed while the broker runs but for what is in the mailboxes and what was told.
+/// Shared, and never changed while the broker runs but for what is in the mailboxes, who connects too often and what was
+/// told.
 #[derive(Debug)]
 pub(crate) struct House {
     pub(crate) clock: Clock,
@@ -20,6 +24,8 @@ pub(crate) struct House {
     /// Whether the log was told that the journal fails: once, not for every batch.
     pub(crate) journal_failed: Once,
     pub(crate) gates: Arc<Desk>,
+    /// Who connects too often, if anybody cares.
+    pub(crate) flapping: Option<Flapping>,
     pub(crate) recalls: Recalls,
 }
 

@@ -208,6 +208,14 @@ pub(crate) fn describe() {
         "Connections that waited because too many came in a second at their listener."
     );
     describe_counter!(
+        "twinmq_clients_banned_total",
+        "Times a client was banned because it connected too often."
+    );
+    describe_counter!(
+        "twinmq_flapping_forgotten_total",
+        "Counts and bans of clients that made room for others before they were over."
+    );
+    describe_counter!(
         "twinmq_denied_total",
         "Publishes, subscriptions and wills that were not authorized."
     );

@@ -43,6 +43,12 @@ pub struct RawBroker {
     pub unsent_bytes_max: Option<String>,
     /// How long a receiver may take nothing of what waits for it before it is disconnected.
     pub send_timeout: Option<String>,
+    /// How often a client may come in within the window before it is banned.
+    pub flapping_connects_max: Option<i64>,
+    /// The window, which begins with a connect.
+    pub flapping_window: Option<String>,
+    /// For how long it is banned, or `never`, the default.
+    pub flapping_ban: Option<String>,
     /// Messages of links that may wait for a shard.
     pub link_messages_max: Option<i64>,
     /// How often `$SYS` topics and metrics are brought up to date, or `never`.
@@ -70,10 +76,23 @@ pub struct Broker {
     pub unsent_bytes_max: usize,
     /// How long a receiver may take nothing.
     pub send_timeout: Duration,
+    /// When a client connects too often, if ever.
+    pub flapping: Option<FlappingLimits>,
     /// Messages of links that may wait for a shard.
     pub link_messages_max: u32,
     /// How often `$SYS` topics and metrics are brought up to date, if ever.
     pub sys_interval: Option<Duration>,
+}
+
+/// When a client connects too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlappingLimits {
+    /// How often it may come in within the window.
+    pub connects_max: u32,
+    /// The window, which begins with a connect.
+    pub window: Duration,
+    /// For how long it is banned.
+    pub ban: Duration,
 }
 
 /// All that the broker is told.
@@ -161,6 +180,12 @@ impl RawBroker {
                 MIB..=BYTES_MAX,
             ),
             send_timeout: check.duration("send_timeout", self.send_timeout, secs(15), secs(1)..=secs(3600)),
+            flapping: flapping(
+                &mut check,
+                self.flapping_connects_max,
+                self.flapping_window,
+                self.flapping_ban,
+            ),
             link_messages_max: check.number(
                 "link_messages_max",
                 self.link_messages_max,
@@ -175,6 +200,31 @@ impl RawBroker {
             ),
         }
     }
+}
+
+fn flapping(
+    check: &mut Check<'_>,
+    connects_max: Option<i64>,
+    window: Option<String>,
+    ban: Option<String>,
+) -> Option<FlappingLimits> {
+    let minute = Duration::from_secs(60);
+    let connects_max = check.number("flapping_connects_max", connects_max, 15, 1..=1_000_000);
+    let window = check.duration(
+        "flapping_window",
+        window,
+        minute,
+        Duration::from_secs(1)..=60 * minute,
+    );
+    let ban = ban.unwrap_or_else(|| "never".into());
+    let bans = Duration::from_secs(1)..=7 * 24 * 60 * minute;
+    check
+        .interval("flapping_ban", Some(ban), 5 * minute, bans)
+        .map(|ban| FlappingLimits {
+            connects_max,
+            window,
+            ban,
+        })
 }
 
 fn cores() -> u16 {

@@ -6,14 +6,20 @@ use broker_core::EntranceId;
 use mqtt_wire::{ClientId, Connect, ReasonCode, Version};
 use plugin_api::{Access, Login, Peer, Principal, Secret, Transport};
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::{Greeting, Newcomer, exchange, proxied::Origin, turned::Turned};
+use super::{
+    Greeting, Newcomer, exchange,
+    flapping::{Entry, Flapping},
+    proxied::Origin,
+    turned::Turned,
+};
 use crate::{
     gate::LoginRefused,
     house::House,
     listener::{Door, Place, Seat},
     mailbox::Letter,
+    settings::FlappingLimits,
     stream::Stream,
 };
 
@@ -80,6 +86,10 @@ impl WayIn<'_> {
         login.loopback &= local;
         let (principal, login) = self.identify(&mut connect, &mut rest, login, house).await?;
         check_will(&connect, &principal, house).await?;
+        // A name that was made here comes once only.
+        if let Some(flapping) = house.flapping.as_ref().filter(|_| !assigned) {
+            check_flapping(flapping, &connect, &principal, door, house)?;
+        }
         Ok(Admitted {
             connect,
             assigned,
@@ -147,6 +157,42 @@ async fn check_will(connect: &Connect, principal: &Arc<Principal>, house: &House
             "`{}` may not publish its will to `{}`",
             principal.name, will.topic
         ),
+    })
+}
+
+fn check_flapping(
+    flapping: &Flapping,
+    connect: &Connect,
+    principal: &Principal,
+    door: &Door,
+    house: &House,
+) -> Result<(), Turned> {
+    let (client_id, principal) = (&*connect.client_id, &*principal.name);
+    match flapping.enter(principal, client_id, house.clock.now()) {
+        Entry::Welcome => return Ok(()),
+        Entry::Banned => {}
+        Entry::TooOften => {
+            metrics::counter!("twinmq_clients_banned_total").increment(1);
+            let FlappingLimits {
+                connects_max,
+                window,
+                ban,
+            } = flapping.limits();
+            warn!(
+                listener = door.name,
+                client_id,
+                principal,
+                connects_max,
+                ?window,
+                ?ban,
+                "a client is banned: it connects too often (broker.flapping_connects_max)"
+            );
+        }
+    }
+    Err(Turned::Down {
+        version: connect.version,
+        reason: ReasonCode::Banned,
+        why: "it has connected too often, and has to wait".into(),
     })
 }
 

@@ -47,7 +47,10 @@ impl Turned {
             Self::GaveWay => {}
             Self::Down { reason, why, .. } => {
                 metrics::counter!("twinmq_connections_refused_total", "reason" => reason.name()).increment(1);
-                match door.refusals.turn(house.clock.uptime()) {
+                // Of a ban there was a line when it began.
+                let told = *reason == ReasonCode::Banned;
+                let turn = (!told).then(|| door.refusals.turn(house.clock.uptime()));
+                match turn.flatten() {
                     Some(left_out) => {
                         info!(listener = door.name, %peer, %reason, why, left_out, "connection refused")
                     }

@@ -36,6 +36,9 @@ fn all_problems_are_told_at_once_with_their_keys() {
     let broker = RawBroker {
         shards: Some(999),
         gate_timeout: Some("0s".into()),
+        flapping_connects_max: Some(0),
+        flapping_window: Some("1d".into()),
+        flapping_ban: Some("0s".into()),
         ..RawBroker::default()
     };
     let mqtt = RawMqtt {
@@ -71,6 +74,9 @@ fn all_problems_are_told_at_once_with_their_keys() {
         [
             "broker.shards",
             "broker.gate_timeout",
+            "broker.flapping_connects_max",
+            "broker.flapping_window",
+            "broker.flapping_ban",
             "mqtt.qos_max",
             "mqtt.receive_maximum",
             "mqtt.keep_alive_max",
@@ -87,6 +93,24 @@ fn all_problems_are_told_at_once_with_their_keys() {
             "listener[1].tls.named.names",
         ]
     );
+}
+
+#[test]
+fn nobody_is_banned_for_connecting_unless_a_ban_is_set() {
+    let mut problems = Vec::new();
+    assert_eq!(RawBroker::default().check(&mut problems).flapping, None);
+    let with = RawBroker {
+        flapping_ban: Some("5min".into()),
+        ..RawBroker::default()
+    };
+    let minute = Duration::from_secs(60);
+    let limits = FlappingLimits {
+        connects_max: 15,
+        window: minute,
+        ban: 5 * minute,
+    };
+    assert_eq!(with.check(&mut problems).flapping, Some(limits));
+    assert_eq!(problems, []);
 }
 
 #[test]

@@ -247,6 +247,43 @@ fn a_listener_takes_so_many_connections_a_second_and_loses_none() {
     );
 }
 
+/// The rule itself runs on a virtual clock in `broker/server/src/handshake/flapping.rs`.
+#[test]
+fn a_client_that_connects_too_often_is_banned_in_the_words_of_each_version() {
+    let mut plan = Plan::default();
+    plan.broker.flapping_connects_max = Some(3);
+    plan.broker.flapping_window = Some("1h".into());
+    plan.broker.flapping_ban = Some("1h".into());
+    let house = plan.open();
+    let knock = |version, client_id: &str, user: &str| {
+        let mut login = connect(version, client_id);
+        login.username = Some(user.into());
+        let mut client = Client::dial(house.address());
+        (client.introduce(&login).reason, client)
+    };
+    for _ in 0..2 {
+        assert_eq!(knock(Version::V5, "lamp", "ada").0, ReasonCode::Success);
+    }
+    let (let_in, mut last) = knock(Version::V5, "lamp", "ada");
+    assert_eq!(let_in, ReasonCode::Success);
+    let (reason, mut refused) = knock(Version::V5, "lamp", "ada");
+    assert_eq!((reason, refused.hear()), (ReasonCode::Banned, Heard::Closed));
+    // CONNACK of MQTT 3.1.1 has no code of its own for it.
+    let (reason, mut refused) = knock(Version::V311, "lamp", "ada");
+    assert_eq!(
+        (reason, refused.hear()),
+        (ReasonCode::NotAuthorized, Heard::Closed)
+    );
+    // Whoever is in stays in, and nobody else is banned: neither who has the same name by another principal, nor who is
+    // given a new name each time.
+    last.hears_nothing();
+    assert_eq!(knock(Version::V5, "lamp-2", "ada").0, ReasonCode::Success);
+    assert_eq!(knock(Version::V5, "lamp", "bob").0, ReasonCode::Success);
+    for _ in 0..5 {
+        assert_eq!(knock(Version::V5, "", "ada").0, ReasonCode::Success);
+    }
+}
+
 /// [MQTT5-3.1.4-3] [MQTT5-3.14.4-2] The newer connection of a client id takes the session over.
 #[test]
 fn a_second_connection_takes_the_name_over() {
