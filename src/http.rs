@@ -6,7 +6,7 @@ mod identity;
 use std::{io, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::settings::Http;
 use arrivals::{Arrival, Arrivals};
-use identity::Peer;
+use identity::{Judges, Peer};
 
 /// Connections at a time, of each `[[http]]`; others wait in the system's backlog, or on their way in at the MQTT listener. It
 /// also bounds what bodies of requests may take: each connection has at most one, of at most
@@ -34,6 +34,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) struct Door {
     name: String,
     arrivals: Arrivals,
+    judges: Judges,
 }
 
 impl Door {
@@ -46,6 +47,7 @@ impl Door {
         Ok(Self {
             name: http.name.clone(),
             arrivals: Arrivals::open(http, broker, send_timeout).await?,
+            judges: Judges(http.authenticators.clone()),
         })
     }
 
@@ -56,6 +58,7 @@ impl Door {
 
     /// Serves until `stop`, then lets open requests end.
     pub(crate) async fn serve(mut self, app: Router, mut stop: watch::Receiver<bool>) {
+        let app = app.layer(Extension(self.judges.clone()));
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let open = Arc::new(GracefulShutdown::new());
         loop {

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 pub use sections::{At, Http, Log, LogFormat, RawHttp, RawLog, RawStore};
 
 use crate::Failure;
-use sections::Shareable;
+use sections::{Chosen, Shareable};
 
 /// Listeners that a flag cannot add, since certificates stand in files.
 const WITH_TLS: [&str; 3] = ["mqtts", "wss", "https"];
@@ -100,7 +100,12 @@ impl Raw {
     fn check(self, problems: &mut Vec<Problem>) -> Settings {
         let (durability, store) = self.store.check(problems);
         let shareable: Vec<_> = self.listener.iter().map(Shareable::from).collect();
-        Settings {
+        let listeners = self.listener.iter().map(|listener| &listener.authenticators);
+        let https = self.http.iter().map(|http| &http.authenticators);
+        let chosen: Vec<_> = Chosen::of("listener", listeners)
+            .chain(Chosen::of("http", https))
+            .collect();
+        let settings = Settings {
             data: self.data.unwrap_or_else(|| PathBuf::from("data")),
             log: self.log.check(problems),
             durability,
@@ -110,7 +115,12 @@ impl Raw {
             auth: self.auth.check(problems),
             // Twins are as safe as messages, unless their section says otherwise.
             twin: self.twin.check(durability, problems),
-        }
+        };
+        let there_are = settings.auth.authenticators();
+        chosen
+            .into_iter()
+            .for_each(|chosen| chosen.check(&there_are, problems));
+        settings
     }
 }
 

@@ -51,10 +51,15 @@ impl Peer {
     }
 }
 
+/// The authenticators that judge who asks, where not all do.
+#[derive(Debug, Clone)]
+pub(super) struct Judges(pub(super) Option<Arc<[String]>>);
+
 /// Finds out who asks, and lets the request on with that principal, or answers 401.
 pub(super) async fn identify(
     State(gates): State<Arc<dyn Authenticate>>,
     Extension(peer): Extension<Peer>,
+    Extension(judges): Extension<Judges>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -67,6 +72,7 @@ pub(super) async fn identify(
     login.loopback = peer.loopback && (!bare || broker::is_local(request.headers()));
     login.certificate = peer.certificate;
     login.common_name = peer.common_name;
+    login.authenticators = judges.0;
     if let Some((name, password)) = credentials {
         login.username = Some(name);
         login.password = Some(password);

@@ -1,6 +1,6 @@
 //! The sections of the house itself: `[log]`, `[store]`, `[[http]]`.
 
-use std::{collections::HashSet, net::SocketAddr, ops::RangeInclusive};
+use std::{collections::HashSet, net::SocketAddr, ops::RangeInclusive, sync::Arc};
 
 use broker::settings::{RawListener, RawTls, Tls};
 use plugin_api::{Check, Problem};
@@ -124,6 +124,9 @@ pub struct RawHttp {
     /// the name of the `[[listener]]` whose address it shares.
     #[serde(default)]
     listener: Option<String>,
+    /// Which authenticators judge who asks here. By default those of the listener it shares, or all.
+    #[serde(default)]
+    pub(super) authenticators: Option<Vec<String>>,
     #[serde(default)]
     tls: Option<RawTls>,
 }
@@ -135,6 +138,8 @@ pub struct Http {
     pub name: String,
     /// Where it is served.
     pub at: At,
+    /// Which authenticators judge who asks here; without it all.
+    pub authenticators: Option<Arc<[String]>>,
 }
 
 /// Where HTTP is served.
@@ -151,11 +156,25 @@ pub enum At {
     Listener(String),
 }
 
+impl At {
+    /// Those of the listener it shares.
+    fn authenticators(&self, listeners: &[Shareable]) -> Option<Vec<String>> {
+        match self {
+            Self::Address { .. } => None,
+            Self::Listener(name) => {
+                let shared = listeners.iter().find(|listener| listener.name == *name);
+                shared?.authenticators.clone()
+            }
+        }
+    }
+}
+
 /// What HTTP has to know of an MQTT listener to be served there.
 pub(super) struct Shareable {
     name: String,
     secure: bool,
     websocket: bool,
+    authenticators: Option<Vec<String>>,
 }
 
 impl From<&RawListener> for Shareable {
@@ -164,6 +183,7 @@ impl From<&RawListener> for Shareable {
             name: listener.name.clone(),
             secure: listener.tls.is_some(),
             websocket: listener.websocket.is_some(),
+            authenticators: listener.authenticators.clone(),
         }
     }
 }
@@ -217,7 +237,14 @@ pub(super) fn check_http(
                 None
             }
         };
-        checked.extend(at.map(|at| Http { name: raw.name, at }));
+        let authenticators = raw
+            .authenticators
+            .or_else(|| at.as_ref()?.authenticators(listeners));
+        checked.extend(at.map(|at| Http {
+            name: raw.name,
+            at,
+            authenticators: authenticators.map(Into::into),
+        }));
     }
     checked
 }
@@ -231,5 +258,45 @@ fn unshareable(name: &str, listeners: &[Shareable]) -> Option<&'static str> {
             Some("which speaks WebSocket, whose clients ask for http/1.1 as well")
         }
         Some(_) => None,
+    }
+}
+
+/// Authenticators as they were typed at a listener, and the key of the section.
+pub(super) struct Chosen {
+    section: String,
+    names: Vec<String>,
+}
+
+impl Chosen {
+    /// All that were typed in a list of sections of this name.
+    pub(super) fn of<'a>(
+        section: &'static str,
+        typed: impl Iterator<Item = &'a Option<Vec<String>>>,
+    ) -> impl Iterator<Item = Self> {
+        let chosen = move |(place, names): (usize, &Option<Vec<String>>)| {
+            let section = format!("{section}[{place}]");
+            names.clone().map(|names| Self { section, names })
+        };
+        typed.enumerate().filter_map(chosen)
+    }
+
+    /// Each has to be one that there is.
+    pub(super) fn check(self, there_are: &[&str], problems: &mut Vec<Problem>) {
+        const KEY: &str = "authenticators";
+        let mut check = Check::of(&self.section, problems);
+        let allowed = match there_are {
+            [] => "no such key: [auth] has none that can let somebody in".to_owned(),
+            some => format!("some of those that [auth] has: {some:?}"),
+        };
+        if self.names.is_empty() {
+            check.problem(KEY, "none", allowed.clone());
+        }
+        for (place, name) in self.names.iter().enumerate() {
+            if self.names.iter().take(place).any(|before| before == name) {
+                check.problem(KEY, format!("{name:?} again"), "each once");
+            } else if !there_are.contains(&name.as_str()) {
+                check.problem(KEY, format!("{name:?}"), allowed.clone());
+            }
+        }
     }
 }

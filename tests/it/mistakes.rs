@@ -79,6 +79,37 @@ fn http_is_told_at_which_listeners_it_cannot_be() {
 }
 
 #[test]
+fn authenticators_that_there_are_not_are_told_with_those_that_there_are() {
+    let listener = |section: &str, name: &str, list: &str| {
+        format!("[[{section}]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nauthenticators = {list}\n")
+    };
+    let settings = [
+        listener("listener", "a", "[\"certificate\"]"),
+        listener("listener", "b", "[]"),
+        listener("listener", "c", "[\"ldap\", \"anonymous\"]"),
+        listener(
+            "http",
+            "d",
+            "[\"password_file\", \"certificate\", \"certificate\"]",
+        ),
+        "[auth]\npassword_file = \"users\"\n".into(),
+    ];
+    let (code, _, stderr) = run(House::new(&settings.concat()).command());
+    assert_eq!(code, 2);
+    let there_are = "allowed: some of those that [auth] has: [\"password_file\", \"certificate\"]";
+    assert_clear(
+        &stderr,
+        &[
+            &format!("listener[1].authenticators: found none, {there_are}"),
+            &format!("listener[2].authenticators: found \"ldap\", {there_are}"),
+            &format!("listener[2].authenticators: found \"anonymous\", {there_are}"),
+            "http[0].authenticators: found \"certificate\" again",
+        ],
+    );
+    assert!(!stderr.contains("listener[0]"), "{stderr}");
+}
+
+#[test]
 fn a_settings_file_that_is_not_there_is_named() {
     let (code, _, stderr) = run(twinmq(["check-config", "--config", "no-such.toml"]));
     assert_eq!(code, 4);

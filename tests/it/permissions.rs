@@ -2,6 +2,7 @@
 
 mod certificates;
 mod credentials;
+mod listeners;
 mod nobody;
 mod passwords;
 mod rules;

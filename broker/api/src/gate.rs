@@ -43,6 +43,8 @@ pub struct Login {
     pub peer: Peer,
     /// Whether the listener it came through is bound to a loopback address or a Unix socket.
     pub loopback: bool,
+    /// The authenticators that may judge it, where the listener names some; otherwise all may.
+    pub authenticators: Option<Arc<[String]>>,
 }
 
 impl Login {
@@ -60,7 +62,15 @@ impl Login {
             common_name: None,
             peer,
             loopback: peer.is_loopback(),
+            authenticators: None,
         }
+    }
+
+    /// Whether the authenticator of this name may judge it.
+    #[must_use]
+    pub fn is_for(&self, authenticator: &str) -> bool {
+        let named = self.authenticators.as_deref();
+        named.is_none_or(|named| named.iter().any(|name| name == authenticator))
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Door {
     pub(crate) entrance: EntranceId,
     /// Versions of MQTT that are spoken here.
     pub(crate) versions: Vec<Version>,
+    /// Who judges logins here, if not everybody who can.
+    pub(crate) authenticators: Option<Arc<[String]>>,
     /// Paces the lines about refused connections.
     pub(crate) refusals: Seldom,
     /// Paces the lines about connections that wait.
@@ -96,6 +98,7 @@ impl Listener {
             seats,
             entrance,
             versions: settings.versions.clone(),
+            authenticators: settings.authenticators.clone(),
             refusals: Seldom::default(),
             delays: Seldom::default(),
         };

@@ -15,6 +15,8 @@ pub(crate) struct AnonymousGate {
 }
 
 impl AnonymousGate {
+    pub(crate) const NAME: &str = "anonymous";
+
     pub(crate) fn new(from: Anonymous) -> Self {
         Self { from }
     }

@@ -28,6 +28,8 @@ pub(crate) struct CertificateGate {
 }
 
 impl CertificateGate {
+    pub(crate) const NAME: &str = "certificate";
+
     pub(crate) fn new(name: CertificateName) -> Self {
         Self { name }
     }

@@ -24,7 +24,8 @@ use crate::{
 
 /// The assembled chain.
 ///
-/// The first gate that knows or refuses, allows or denies, decides. A gate that fails, panics or does not answer in time
+/// The first gate that knows or refuses, allows or denies, decides. Where a login names those that may judge it, no other
+/// authenticator is asked. A gate that fails, panics or does not answer in time
 /// decides as well: the answer is no, and it is logged with the gate's name. If all are silent the answer is no.
 ///
 /// To every principal it adds its client id, whether it is on this machine, and the device, unless a gate named one.
@@ -107,7 +108,7 @@ impl Gates {
 
     async fn who(&self, login: Login) -> Result<Verdict, GateError> {
         self.policy.refresh_if_due().await;
-        for named in &self.authenticators {
+        for named in self.asked(&login) {
             let verdict = judged(self.deadline, || named.gate.authenticate(login.clone())).await;
             match verdict.map_err(|fault| fault.told_of(&named.name))? {
                 Verdict::Known(principal) => {
@@ -119,9 +120,18 @@ impl Gates {
                 Verdict::Silent => {}
             }
         }
-        Ok(Verdict::Refused(
-            "credentials that no gate of [auth] can check".into(),
-        ))
+        let why = match &login.authenticators {
+            None => "credentials that no gate of [auth] can check".into(),
+            Some(named) => format!("credentials that none of these can check: {}", named.join(", ")),
+        };
+        Ok(Verdict::Refused(why))
+    }
+
+    /// Those that may judge a login, in their order.
+    fn asked<'a>(&'a self, login: &'a Login) -> impl Iterator<Item = &'a Named<dyn Authenticate>> {
+        self.authenticators
+            .iter()
+            .filter(|named| login.is_for(&named.name))
     }
 
     fn guarded(&self, exchange: Box<dyn Exchange>, gate: &str, login: Login) -> Guarded {
@@ -143,10 +153,12 @@ impl Authenticate for Gates {
 
     /// The first gate that offers the method has the whole exchange. One that panics offers it to nobody.
     fn exchange(&self, login: Login) -> Option<Box<dyn Exchange>> {
-        for named in &self.authenticators {
+        for named in self.asked(&login) {
             match unharmed(|| named.gate.exchange(login.clone())) {
                 Ok(None) => {}
-                Ok(Some(exchange)) => return Some(Box::new(self.guarded(exchange, &named.name, login))),
+                Ok(Some(exchange)) => {
+                    return Some(Box::new(self.guarded(exchange, &named.name, login.clone())));
+                }
                 Err(fault) => {
                     let _no = fault.told_of(&named.name);
                     return None;
@@ -216,15 +228,15 @@ impl Files {
         let mut gates: Vec<(String, Arc<dyn Authenticate>)> = Vec::new();
         if let Some(passwords) = &self.passwords {
             gates.push((
-                "password_file".into(),
+                PasswordFile::NAME.into(),
                 Arc::clone(passwords) as Arc<dyn Authenticate>,
             ));
         }
         if let Some(name) = settings.certificate_name {
-            gates.push(("certificate".into(), Arc::new(CertificateGate::new(name))));
+            gates.push((CertificateGate::NAME.into(), Arc::new(CertificateGate::new(name))));
         }
         gates.push((
-            "anonymous".into(),
+            AnonymousGate::NAME.into(),
             Arc::new(AnonymousGate::new(settings.anonymous)),
         ));
         gates
@@ -239,7 +251,7 @@ impl Files {
         let mut gates: Vec<(String, Arc<dyn Authorize>)> = Vec::new();
         if let Some(passwords) = &self.passwords {
             gates.push((
-                "password_file".into(),
+                PasswordFile::NAME.into(),
                 Arc::clone(passwords) as Arc<dyn Authorize>,
             ));
         }

@@ -2,7 +2,7 @@
 
 use plugin_api::{Login, Principal};
 
-use crate::{ANONYMOUS, CertificateName, DeviceFrom, login, name};
+use crate::{ANONYMOUS, CertificateName, DeviceFrom, login, name, password_file::PasswordFile};
 
 /// How the device of a principal is found.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +50,10 @@ impl Devices {
             DeviceFrom::ClientId => Some(login.client_id.clone()),
             DeviceFrom::Username => {
                 // An exchange names its user by itself.
-                let by_password =
-                    login.password.is_some() && login::user_name(login) == Some(&*principal.name);
+                // Where no gate looks at passwords, one that was presented says nothing.
+                let by_password = login.password.is_some()
+                    && login.is_for(PasswordFile::NAME)
+                    && login::user_name(login) == Some(&*principal.name);
                 let checked = by_password || login.method.is_some();
                 checked.then(|| principal.name.to_string())
             }

@@ -44,6 +44,8 @@ pub(crate) struct PasswordFile {
 }
 
 impl PasswordFile {
+    pub(crate) const NAME: &str = "password_file";
+
     /// Reads the file.
     pub(crate) fn open(
         path: &Path,

@@ -10,7 +10,10 @@ use std::{
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
-use crate::{CertificateName, FailureLimits};
+use crate::{
+    CertificateName, FailureLimits, anonymous::AnonymousGate, certificate::CertificateGate,
+    password_file::PasswordFile,
+};
 
 /// `[auth]` as it is typed. What is left out has a default; with all of it left out, nobody comes in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -124,6 +127,23 @@ pub struct HashingLimits {
     pub at_once: NonZeroUsize,
     /// How many more logins may wait for it.
     pub waiting_max: usize,
+}
+
+impl Auth {
+    /// The names of the authenticators that can let somebody in, in the order in which they are asked: as the log has them,
+    /// and as a listener names those that judge its logins.
+    #[must_use]
+    pub fn authenticators(&self) -> Vec<&'static str> {
+        let all = [
+            (PasswordFile::NAME, self.password_file.is_some()),
+            (CertificateGate::NAME, self.certificate_name.is_some()),
+            (AnonymousGate::NAME, self.anonymous != Anonymous::Never),
+        ];
+        all.into_iter()
+            .filter(|(_, is_set)| *is_set)
+            .map(|(name, _)| name)
+            .collect()
+    }
 }
 
 impl RawAuth {

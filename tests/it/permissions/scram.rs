@@ -65,7 +65,7 @@ fn last(user: &str, password: &str, asked: &[u8]) -> Vec<u8> {
     format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes()
 }
 
-fn by_scram(client_id: &str, user: &str) -> Connect {
+pub(super) fn by_scram(client_id: &str, user: &str) -> Connect {
     let mut connect = hello(Version::V5, client_id, None);
     connect.authentication_method = Some(METHOD.into());
     connect.authentication_data = Some(first(user));
@@ -109,7 +109,7 @@ fn knock(to: SocketAddr, client_id: &str, user: &str, password: &str) -> (Mqtt, 
     (client, told)
 }
 
-fn enter(to: SocketAddr, client_id: &str, user: &str) -> Mqtt {
+pub(super) fn enter(to: SocketAddr, client_id: &str, user: &str) -> Mqtt {
     let (client, told) = knock(to, client_id, user, &password(user));
     let Packet::ConnAck(connack) = told else {
         panic!("instead of CONNACK")

@@ -220,6 +220,7 @@ fn login(connect: &mut Connect, stream: &Stream, origin: &Origin, door: &Door) -
     login.certificate = stream.certificate().map(|certificate| certificate.to_vec());
     login.common_name.clone_from(&origin.common_name);
     login.loopback = door.loopback && origin.local;
+    login.authenticators.clone_from(&door.authenticators);
     login
 }
 

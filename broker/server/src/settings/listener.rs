@@ -1,6 +1,6 @@
 //! `[[listener]]`: an address to listen on, with or without TLS and WebSocket.
 
-use std::{collections::HashSet, num::NonZeroU32};
+use std::{collections::HashSet, num::NonZeroU32, sync::Arc};
 
 use broker_core::Entrance;
 use mqtt_wire::Version;
@@ -31,6 +31,8 @@ pub struct RawListener {
     pub connections_per_second_max: Option<i64>,
     /// Versions of MQTT that are spoken: `3.1.1` and `5.0`. By default both.
     pub versions: Option<Vec<String>>,
+    /// Which authenticators judge who comes in here. By default all of them.
+    pub authenticators: Option<Vec<String>>,
     /// In place of what `[mqtt]` says.
     pub packet_bytes_max: Option<String>,
     /// In place of what `[mqtt]` says.
@@ -84,6 +86,8 @@ pub struct Listener {
     pub connections_per_second_max: Option<NonZeroU32>,
     /// Versions of MQTT that are spoken.
     pub versions: Vec<Version>,
+    /// Which authenticators judge who comes in here, by names that only they themselves know; without it all.
+    pub authenticators: Option<Arc<[String]>>,
     /// What holds for who comes in here.
     pub entrance: Entrance,
     /// TLS, if spoken.
@@ -177,6 +181,7 @@ pub(super) fn check(
             connections_max,
             connections_per_second_max,
             versions,
+            authenticators: raw.authenticators.map(Into::into),
             entrance,
             tls,
             websocket,

@@ -173,6 +173,34 @@ async fn nobody_comes_in_by_an_exchange_unless_a_gate_said_so_before_any_other_s
     }
 }
 
+/// Where a login names its authenticators, the chain is as if there were no others, in the order it has.
+#[tokio::test(start_paused = true)]
+async fn only_the_authenticators_that_a_login_names_judge_it() {
+    let named = [SaysNo, SaysYesLate];
+    let only = |mut login: Login| {
+        login.authenticators = Some(named.iter().map(|gate| format!("{gate:?}")).collect());
+        login
+    };
+    for chain in chains() {
+        let rest: Vec<_> = chain
+            .iter()
+            .copied()
+            .filter(|gate| named.contains(gate))
+            .collect();
+        let let_in = who(&gates(&chain), only(from_afar())).await.is_ok();
+        assert_eq!(let_in, may_pass(&rest), "{chain:?}");
+        let step = match gates(&chain).exchange(only(from_afar())) {
+            Some(exchange) => exchange.step(None).await.ok(),
+            None => None,
+        };
+        let let_in = matches!(step, Some(Step::Known { .. }));
+        assert_eq!(let_in, may_pass(&rest), "{chain:?} by an exchange");
+    }
+    let mut nobodys = from_afar();
+    nobodys.authenticators = Some([].into());
+    assert!(who(&gates(&[SaysYes]), nobodys).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_allowed_unless_a_gate_said_so_before_any_other_spoke() {
     let somebody = Arc::new(Principal::named("somebody"));

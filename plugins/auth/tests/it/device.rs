@@ -3,7 +3,7 @@
 use plugin_api::Login;
 use rcgen::{CertificateParams, DnType, KeyPair};
 
-use crate::support::{House, by_password, from_here, who};
+use crate::support::{House, by_password, from_here, secret, who};
 
 fn by_certificate() -> Login {
     let mut params = CertificateParams::default();
@@ -65,6 +65,20 @@ async fn the_setting_says_which_name_is_the_devices() {
             );
         }
     }
+}
+
+/// Its holder could say any password beside it.
+#[tokio::test]
+async fn a_password_that_nobody_looks_at_makes_no_device() {
+    let house = House::closed()
+        .with_users(&["lamp-7"])
+        .with(|auth| auth.device_from = Some("username".into()));
+    let mut login = by_certificate();
+    login.username = Some("lamp-7".into());
+    login.password = Some(secret("guess"));
+    assert!(who(&house.gates(), login.clone()).await.is_err());
+    login.authenticators = Some(["certificate".to_owned()].into());
+    assert_eq!(who(&house.gates(), login).await.unwrap().device, None);
 }
 
 /// Such a name would reach other twins once it stands in a topic.

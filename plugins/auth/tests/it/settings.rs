@@ -50,6 +50,20 @@ fn all_mistakes_are_told_at_once_with_key_what_was_found_and_what_is_allowed() {
 }
 
 #[test]
+fn authenticators_are_those_that_can_let_somebody_in() {
+    for (text, named) in [
+        ("", &["certificate"][..]),
+        ("certificate_name = \"none\"", &[]),
+        (
+            "password_file = \"users\"\nanonymous = \"loopback\"",
+            &["password_file", "certificate", "anonymous"],
+        ),
+    ] {
+        assert_eq!(check(text).unwrap().authenticators(), named, "{text}");
+    }
+}
+
+#[test]
 fn a_device_cannot_come_from_certificates_that_are_not_read() {
     let problems = check("device_from = \"certificate\"\ncertificate_name = \"none\"").unwrap_err();
     assert_eq!(problems.len(), 1);
