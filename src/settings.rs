@@ -1,6 +1,8 @@
 //! One file format out of each room's section: found, read, overridden by flags, checked as a whole.
 
+mod chosen;
 mod file;
+mod http;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +11,12 @@ use plugin_api::Problem;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-pub use sections::{At, Http, Log, LogFormat, RawHttp, RawLog, RawStore};
+pub use http::{At, Http, RawHttp};
+pub use sections::{Log, LogFormat, RawLog, RawStore};
 
 use crate::Failure;
-use sections::{Chosen, Shareable};
+use chosen::Chosen;
+use http::Shareable;
 
 /// Listeners that a flag cannot add, since certificates stand in files.
 const WITH_TLS: [&str; 3] = ["mqtts", "wss", "https"];
@@ -111,7 +115,7 @@ impl Raw {
             durability,
             store,
             broker: broker::Settings::check(self.broker, self.listener, self.mqtt, problems),
-            http: sections::check_http(self.http, &shareable, problems),
+            http: http::check(self.http, &shareable, problems),
             auth: self.auth.check(problems),
             // Twins are as safe as messages, unless their section says otherwise.
             twin: self.twin.check(durability, problems),
