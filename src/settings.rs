@@ -264,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn http_at_a_listener_has_its_judges_unless_it_names_its_own() {
+        let text = "[[listener]]\nname = \"mqtts\"\nbind = \"127.0.0.1:0\"\nauthenticators = [\"certificate\"]\n\
+             [listener.tls]\ncertificate = \"a\"\nkey = \"b\"\n\
+             [auth]\nanonymous = \"loopback\"\n[[http]]\nname = \"https\"\nlistener = \"mqtts\"\n";
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("shared.toml");
+        let judges = |more: &str| {
+            std::fs::write(&path, format!("{text}{more}")).expect("written");
+            let settings = load(Some(&path), &Overrides::default());
+            let settings = settings.unwrap_or_else(|failure| panic!("{failure}"));
+            let judges = settings.http.first().and_then(|http| http.authenticators.clone());
+            judges.expect("some are named").join(" ")
+        };
+        assert_eq!(judges(""), "certificate");
+        assert_eq!(judges("authenticators = [\"anonymous\"]\n"), "anonymous");
+    }
+
+    #[test]
     fn flags_override_the_file() {
         let overrides = Overrides {
             listeners: vec![("mqtt", "127.0.0.1:0".into()), ("ws", "127.0.0.1:0".into())],
