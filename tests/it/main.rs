@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod demo;
 mod full_disk;
+mod listeners;
 mod mistakes;
 mod offline_device;
 mod permissions;

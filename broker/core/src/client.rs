@@ -50,6 +50,8 @@ pub(crate) enum Pause {
 #[derive(Debug, Clone)]
 pub(crate) struct LastTopic {
     pub(crate) topic: Arc<str>,
+    /// Where in it begins what the client says.
+    pub(crate) name_starts: usize,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) policy: u64,

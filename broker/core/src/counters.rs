@@ -35,6 +35,8 @@ pub struct Counters {
     pub dropped_expired: u64,
     /// Messages larger than their receiver takes.
     pub dropped_too_large: u64,
+    /// Messages that their receiver, which has a mount point, has no name for.
+    pub dropped_unnamed: u64,
     /// Publishes, subscriptions and wills that were not authorized.
     pub denied: u64,
     /// Times a client was read more slowly because it published too much.

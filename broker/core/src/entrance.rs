@@ -4,6 +4,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use mqtt_wire::{Connect, QoS, Version};
 
+use crate::MountPoint;
+
 /// Names an entrance, by its place in [`crate::Settings::entrances`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntranceId(pub u16);
@@ -33,6 +35,8 @@ pub struct Entrance {
     pub topic_alias_max: u16,
     /// Subscriptions of one session. One that has more from elsewhere keeps them, and gets no other.
     pub subscriptions_max: usize,
+    /// Below which all topics of its clients lie, if they are not to see others.
+    pub mount_point: Option<MountPoint>,
 }
 
 impl Default for Entrance {
@@ -48,6 +52,7 @@ impl Default for Entrance {
             keep_alive_max_secs: 0,
             topic_alias_max: 32,
             subscriptions_max: 1000,
+            mount_point: None,
         }
     }
 }

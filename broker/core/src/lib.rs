@@ -20,6 +20,7 @@ mod input;
 mod mail;
 mod message;
 mod moment;
+mod mount;
 mod output;
 mod rate;
 mod recall;
@@ -43,6 +44,7 @@ pub use input::{Answer, Authentication, ConnectionId, Input, LinkId, LinkMessage
 pub use mail::Mail;
 pub use message::{Expiry, Message};
 pub use moment::{Moment, WallTime};
+pub use mount::MountPoint;
 pub use output::{Departure, Outbox, Output, Outputs, Question, Told};
 pub use rate::Rate;
 pub use recall::{Page, Recall};

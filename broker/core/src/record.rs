@@ -7,15 +7,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mqtt_wire::{ClientId, PacketId, QoS, RetainHandling, TopicFilter};
 
-use crate::{Badge, Batch, Expiry, Shelf, WallTime, message::Message, session::Will, subscription::Options};
+use crate::{
+    Badge, Batch, Expiry, MountPoint, Shelf, WallTime, message::Message, session::Will, subscription::Options,
+};
 
 const FORMAT: u8 = 1;
+/// Of a session with a mount point, which stands at the end; one without is as those before there were any.
+const FORMAT_MOUNTED: u8 = 2;
 
 /// What is kept of a session besides its subscriptions and messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionRecord {
     pub(crate) client_id: ClientId,
     pub(crate) badge: Badge,
+    pub(crate) mount_point: Option<MountPoint>,
     /// How long it outlives its connection, in seconds.
     pub(crate) expiry_secs: u32,
     /// When its connection ended; `None` while connected.
@@ -122,7 +127,11 @@ pub(crate) fn read_retained_key(key: &[u8]) -> Option<(&str, u64)> {
 // Values
 
 pub(crate) fn write_session(record: &SessionRecord) -> Vec<u8> {
-    let mut out = vec![FORMAT];
+    let format = match record.mount_point {
+        None => FORMAT,
+        Some(_) => FORMAT_MOUNTED,
+    };
+    let mut out = vec![format];
     put_bytes(&mut out, record.client_id.as_str().as_bytes());
     put_badge(&mut out, &record.badge);
     out.extend_from_slice(&record.expiry_secs.to_be_bytes());
@@ -137,12 +146,19 @@ pub(crate) fn write_session(record: &SessionRecord) -> Vec<u8> {
             put_message(&mut out, &will.message);
         }
     }
+    if let Some(mount_point) = &record.mount_point {
+        put_bytes(&mut out, mount_point.as_str().as_bytes());
+    }
     out
 }
 
 pub(crate) fn read_session(bytes: &[u8]) -> Option<SessionRecord> {
     let mut input = Reader(bytes);
-    input.format()?;
+    let mounted = match input.u8()? {
+        FORMAT => false,
+        FORMAT_MOUNTED => true,
+        _ => return None,
+    };
     let client_id = ClientId::parse(input.text()?).ok()?;
     let badge = input.badge()?;
     let expiry_secs = input.u32()?;
@@ -156,9 +172,14 @@ pub(crate) fn read_session(bytes: &[u8]) -> Option<SessionRecord> {
             message: Arc::new(input.message()?),
         }),
     };
+    let mount_point = match mounted {
+        false => None,
+        true => Some(MountPoint::parse(input.text()?).ok()?),
+    };
     Some(SessionRecord {
         client_id,
         badge,
+        mount_point,
         expiry_secs,
         left,
         sent_before,

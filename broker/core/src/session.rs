@@ -15,7 +15,7 @@ pub(crate) use queue::{Entry, Queue};
 pub(crate) use table::{SessionId, Sessions};
 
 use crate::{
-    Badge, ConnectionId, Moment, WallTime, group::Group, message::Message, record::SessionRecord,
+    Badge, ConnectionId, Moment, MountPoint, WallTime, group::Group, message::Message, record::SessionRecord,
     subscription::Options,
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) number: u64,
     pub(crate) client_id: ClientId,
     pub(crate) badge: Badge,
+    /// That its client came in by: what it subscribes to lies below it.
+    pub(crate) mount_point: Option<MountPoint>,
     pub(crate) connection: Option<ConnectionId>,
     /// If it is no client's, but that of a shared subscription's group.
     pub(crate) group: Option<Box<Group>>,
@@ -77,6 +79,7 @@ impl Session {
             number,
             client_id,
             badge,
+            mount_point: None,
             connection: None,
             group: None,
             expiry_secs: 0,
@@ -124,6 +127,7 @@ impl Session {
         SessionRecord {
             client_id: self.client_id.clone(),
             badge: self.badge.clone(),
+            mount_point: self.mount_point.clone(),
             expiry_secs: self.expiry_secs,
             left: self.left,
             will: self.will.clone(),

@@ -13,8 +13,8 @@ use ahash::{HashMap, RandomState};
 use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 
 use crate::{
-    ConnectionId, Counters, Departure, Entrance, Input, Moment, Output, Outputs, Settings, ShardId, Shelf,
-    WallTime,
+    ConnectionId, Counters, Departure, Entrance, Input, Moment, MountPoint, Output, Outputs, Settings,
+    ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending, connect::Arrival},
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
@@ -236,6 +236,11 @@ impl Shard {
         Some(self.settings.entrance(client.entrance))
     }
 
+    /// Below which all topics of a client lie, if it is not to see others.
+    pub(crate) fn mount_of(&self, connection: ConnectionId) -> Option<&MountPoint> {
+        self.entrance_of(connection)?.mount_point.as_ref()
+    }
+
     /// What this shard has counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -282,7 +287,7 @@ impl Shard {
             Packet::PubRel(ack) => self.take_pubrel(connection, &ack, out),
             Packet::PubComp(ack) => self.take_final_ack(connection, &ack, QoS::ExactlyOnce, out),
             Packet::Subscribe(subscribe) => self.take_subscribe(connection, subscribe, out),
-            Packet::Unsubscribe(unsubscribe) => self.take_unsubscribe(connection, &unsubscribe, out),
+            Packet::Unsubscribe(unsubscribe) => self.take_unsubscribe(connection, unsubscribe, out),
             Packet::PingReq => self.send(connection, &Packet::PingResp, out),
             Packet::Disconnect(disconnect) => self.take_disconnect(connection, &disconnect, out),
             Packet::Auth(auth) => self.take_auth(connection, auth, out),

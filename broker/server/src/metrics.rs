@@ -113,6 +113,7 @@ fn add(sum: &mut Counters, other: &Counters) {
         dropped_slow_reader,
         dropped_expired,
         dropped_too_large,
+        dropped_unnamed,
         denied,
         protocol_errors,
         slowed_publishers,
@@ -140,6 +141,7 @@ fn add(sum: &mut Counters, other: &Counters) {
     sum.dropped_slow_reader += dropped_slow_reader;
     sum.dropped_expired += dropped_expired;
     sum.dropped_too_large += dropped_too_large;
+    sum.dropped_unnamed += dropped_unnamed;
     sum.denied += denied;
     sum.protocol_errors += protocol_errors;
     sum.slowed_publishers += slowed_publishers;
@@ -290,11 +292,12 @@ pub(crate) fn dropped_messages(counters: &Counters) -> u64 {
     dropped(counters).iter().map(|(_, count)| count).sum()
 }
 
-const fn dropped(counters: &Counters) -> [(&'static str, u64); 4] {
+const fn dropped(counters: &Counters) -> [(&'static str, u64); 5] {
     [
         ("queue_full", counters.dropped_queue_full),
         ("slow_reader", counters.dropped_slow_reader),
         ("expired", counters.dropped_expired),
         ("too_large", counters.dropped_too_large),
+        ("unnamed", counters.dropped_unnamed),
     ]
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use broker_core::EntranceId;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
@@ -130,7 +129,7 @@ impl Settings {
     ) -> Self {
         let broker = broker.check(problems);
         let mut rules = mqtt.check(problems);
-        let listeners = listener::check(listeners, rules.entrance(EntranceId::default()), problems);
+        let listeners = listener::check(listeners, &rules, problems);
         if !listeners.is_empty() {
             let entrances = listeners.iter().map(|listener| listener.entrance.clone());
             rules.entrances = entrances.collect();

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use mqtt_wire::{ClientId, ConnAck, Connect, Disconnect, Packet, Properties, QoS, ReasonCode, Version};
+use mqtt_wire::{
+    ClientId, ConnAck, Connect, Disconnect, MAX_TOPIC_LEN, Packet, Properties, QoS, ReasonCode, Version,
+};
 
 use super::{Allowance, Client, Method, OutgoingAliases, Pause, Verdicts};
 use crate::{
-    Badge, ConnectionId, Departure, EntranceId, Output, Outputs, Shard, Shelf,
+    Badge, ConnectionId, Departure, EntranceId, MountPoint, Output, Outputs, Shard, Shelf,
     group::is_group_id,
     hold::{Line, What},
     message::Message,
@@ -41,16 +43,17 @@ impl Shard {
             self.counters.protocol_errors += 1;
             return refuse(connection, connect, reason, out);
         }
+        let mount_point = self.settings.entrance(arrival.entrance).mount_point.clone();
         if let Some(old) = self.sessions.of_client(&client_id) {
-            // What waits for one principal is not for another who knows its client id.
-            let is_strange = self
-                .sessions
-                .get(old)
-                .is_some_and(|session| session.badge.name != badge.name);
+            // What waits for one principal is not for another who knows its client id, and what lies below one mount point
+            // has no name below another.
+            let is_strange = self.sessions.get(old).is_some_and(|session| {
+                session.badge.name != badge.name || session.mount_point != mount_point
+            });
             self.take_over(old, connect.clean_start || is_strange, out);
         }
         let resumed = self.sessions.of_client(&client_id);
-        let id = resumed.unwrap_or_else(|| self.begin_session(&client_id, &badge));
+        let id = resumed.unwrap_or_else(|| self.begin_session(&client_id, &badge, mount_point));
         self.counters.packets_received += 1;
         self.last_serial += 1;
         let line = Line {
@@ -94,6 +97,10 @@ impl Shard {
         if will.is_some_and(|will| will.retain) && !entrance.retain_available {
             return Some(ReasonCode::RetainNotSupported);
         }
+        let mount = entrance.mount_point.as_ref();
+        if mount.is_some() && will.is_some_and(|said| will_meant(said, mount).is_none()) {
+            return Some(ReasonCode::TopicNameInvalid);
+        }
         (!fits(connack, connect)).then_some(ReasonCode::PacketTooLarge)
     }
 
@@ -112,10 +119,16 @@ impl Shard {
         }
     }
 
-    fn begin_session(&mut self, client_id: &ClientId, badge: &Badge) -> SessionId {
+    fn begin_session(
+        &mut self,
+        client_id: &ClientId,
+        badge: &Badge,
+        mount_point: Option<MountPoint>,
+    ) -> SessionId {
         let number = self.next_session_number();
-        self.sessions
-            .insert(Session::new(number, client_id.clone(), badge.clone()))
+        let mut session = Session::new(number, client_id.clone(), badge.clone());
+        session.mount_point = mount_point;
+        self.sessions.insert(session)
     }
 
     pub(crate) fn next_session_number(&mut self) -> u64 {
@@ -165,10 +178,9 @@ impl Shard {
     fn attach(&mut self, id: SessionId, line: Line, arrival: &Arrival<'_>, badge: Badge, out: &mut Outputs) {
         self.unset_deadlines(id);
         let connect = arrival.connect;
-        let expiry_secs = self
-            .settings
-            .entrance(arrival.entrance)
-            .session_expiry_of(connect);
+        let entrance = self.settings.entrance(arrival.entrance);
+        let expiry_secs = entrance.session_expiry_of(connect);
+        let mount = entrance.mount_point.as_ref();
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
@@ -177,7 +189,7 @@ impl Shard {
         session.badge = badge;
         session.expiry_secs = expiry_secs;
         session.was_durable |= session.durable();
-        session.will = connect.will.as_ref().map(will);
+        session.will = connect.will.as_ref().and_then(|said| will_meant(said, mount));
         session.left = None;
         if was_durable != session.durable() {
             self.change_durability(id, out);
@@ -322,19 +334,27 @@ fn silence_max(keep_alive_secs: u16) -> Duration {
     Duration::from_millis(u64::from(keep_alive_secs) * 1500)
 }
 
-fn will(will: &mqtt_wire::Will) -> Will {
+/// The will that a client means. `None` if a topic in it is longer than MQTT lets it be below the mount point.
+fn will_meant(will: &mqtt_wire::Will, mount: Option<&MountPoint>) -> Option<Will> {
     let properties = Properties::parse_publish(&will.properties).unwrap_or(Properties::EMPTY);
-    Will {
+    let (topic, forwarded) = match mount {
+        None => (will.topic.as_str().into(), properties.forwardable()),
+        Some(mount) => (
+            Some(mount.below(&will.topic)).filter(|topic| topic.len() <= MAX_TOPIC_LEN)?,
+            mount.below_properties(properties.forwardable())?,
+        ),
+    };
+    Some(Will {
         delay_secs: will.delay_secs,
         expiry_secs: properties.message_expiry_secs(),
         message: Arc::new(Message {
-            topic: will.topic.as_str().into(),
+            topic,
             payload: Bytes::copy_from_slice(&will.payload),
-            properties: Bytes::copy_from_slice(&properties.forwardable()),
+            properties: Bytes::copy_from_slice(&forwarded),
             qos: will.qos,
             retain: will.retain,
             expires: None,
             publisher: 0,
         }),
-    }
+    })
 }

@@ -140,9 +140,12 @@ impl Shard {
         }
         let route = self.topics.route(topic);
         let (epoch, policy) = (self.topics.epoch(), self.policy);
+        let mount = self.mount_of(connection);
+        let name_starts = mount.map_or(0, |mount| mount.name_starts(topic));
         if let Some(client) = self.client_mut(connection) {
             let last = LastTopic {
                 topic: Arc::clone(topic),
+                name_starts,
                 qos: publish.qos,
                 retain: publish.retain,
                 policy,
@@ -160,7 +163,7 @@ impl Shard {
     /// What is remembered of the topic, if it is the same as last time and nothing has changed since.
     fn last_topic(&self, connection: ConnectionId, publish: &Publish<'_>) -> Option<&LastTopic> {
         let last = self.client(connection)?.last_topic.as_deref()?;
-        let same = *last.topic == *publish.topic
+        let same = last.topic.get(last.name_starts..) == Some(publish.topic)
             && last.qos == publish.qos
             && last.retain == publish.retain
             && last.epoch == self.topics.epoch()
@@ -182,24 +185,30 @@ impl Shard {
 
     /// The topic name a PUBLISH is about, by itself or by its alias [MQTT-3.3.2-8].
     fn topic_of(&mut self, connection: ConnectionId, publish: &Publish<'_>) -> Result<Arc<str>, ReasonCode> {
-        let (bytes_max, levels_max) = (self.settings.topic_bytes_max, self.settings.topic_levels_max);
-        if publish.topic.len() > bytes_max || publish.topic.split('/').nth(levels_max).is_some() {
-            return Err(ReasonCode::TopicNameInvalid);
-        }
-        let Some(alias) = publish.properties.topic_alias() else {
-            return Ok(publish.topic.into());
-        };
         let entrance = self.entrance_of(connection).ok_or(ReasonCode::UnspecifiedError)?;
-        if alias > entrance.topic_alias_max {
+        let alias = publish.properties.topic_alias();
+        if alias.is_some_and(|alias| alias > entrance.topic_alias_max) {
             return Err(ReasonCode::TopicAliasInvalid);
         }
-        let client = self.client_mut(connection).ok_or(ReasonCode::UnspecifiedError)?;
-        let aliases = client.aliases.get_or_insert_default();
         if publish.topic.is_empty() {
-            return aliases.topic(alias).cloned().ok_or(ReasonCode::ProtocolError);
+            let aliases = self
+                .client(connection)
+                .and_then(|client| client.aliases.as_deref());
+            let topic = alias.and_then(|alias| aliases?.topic(alias).cloned());
+            return topic.ok_or(ReasonCode::ProtocolError);
         }
-        let topic: Arc<str> = publish.topic.into();
-        aliases.set(alias, Arc::clone(&topic));
+        let topic: Arc<str> = match &entrance.mount_point {
+            None => publish.topic.into(),
+            Some(mount) => mount.below(publish.topic),
+        };
+        let (bytes_max, levels_max) = (self.settings.topic_bytes_max, self.settings.topic_levels_max);
+        if topic.len() > bytes_max || topic.split('/').nth(levels_max).is_some() {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        if let (Some(alias), Some(client)) = (alias, self.client_mut(connection)) {
+            let aliases = client.aliases.get_or_insert_default();
+            aliases.set(alias, Arc::clone(&topic));
+        }
         Ok(topic)
     }
 
@@ -223,16 +232,17 @@ impl Shard {
             },
         };
         let properties = if publish.properties.is_empty() {
-            Cow::Borrowed(&[][..])
+            Some(Cow::Borrowed(&[][..]))
         } else {
-            publish.properties.forwardable()
+            self.forwarded_properties(connection, publish)
         };
-        let too_large = properties.len() > self.settings.property_bytes_max
-            || (publish.retain && publish.payload.len() > self.settings.retained_bytes_max);
-        if too_large {
+        let property_bytes_max = self.settings.property_bytes_max;
+        let properties = properties.filter(|properties| properties.len() <= property_bytes_max);
+        let retained_too_large = publish.retain && publish.payload.len() > self.settings.retained_bytes_max;
+        let Some(properties) = properties.filter(|_| !retained_too_large) else {
             self.answer_publish(due, ReasonCode::QuotaExceeded, out);
             return;
-        }
+        };
         let mut publication = Publication {
             topic,
             payload: publish.payload,
@@ -251,6 +261,19 @@ impl Shard {
             ..Way::along(route)
         };
         self.send_on_its_way(&mut publication, way, out);
+    }
+
+    /// The properties that go out with a message. `None` if its response topic is too long below the mount point.
+    fn forwarded_properties<'a>(
+        &self,
+        connection: ConnectionId,
+        publish: &Publish<'a>,
+    ) -> Option<Cow<'a, [u8]>> {
+        let properties = publish.properties.forwardable();
+        match self.mount_of(connection) {
+            None => Some(properties),
+            Some(mount) => mount.below_properties(properties),
+        }
     }
 
     /// Notes a message above `QoS` 0. `None` if there is nothing more to do with it.

@@ -6,10 +6,10 @@ use mqtt_wire::{PacketId, QoS};
 
 use super::{
     Publication,
-    write::{Sending, write_publish},
+    write::{Sending, Unsent, write_publish},
 };
 use crate::{
-    ConnectionId, Outbox, Outputs, Shard, Shelf,
+    ConnectionId, Counters, Outbox, Outputs, Shard, Shelf,
     record::{self, Outgoing, Waiting},
     session::{Entry, Flight, SessionId, Stage},
     topics::Target,
@@ -53,13 +53,9 @@ impl Shard {
             id,
             subscription_ids: &target.subscription_ids,
         };
-        let sent = write_publish(publication, &sending, client, self.steady, connection, out);
-        if sent {
-            self.counters.messages_sent += 1;
-            self.counters.payload_bytes_sent += publication.payload.len() as u64;
-        } else {
-            self.counters.dropped_too_large += 1;
-        }
+        let mount = self.settings.entrance(client.entrance).mount_point.as_ref();
+        let written = write_publish(publication, &sending, client, mount, self.steady, connection, out);
+        let sent = count(&mut self.counters, publication, written);
         if !sent || id.is_none() {
             let client_id = replace.map(|_| session.client_id.clone());
             self.settled(client_id, replace, out);
@@ -270,8 +266,8 @@ impl Shard {
         id: Option<PacketId>,
         out: &mut Outputs,
     ) -> bool {
-        let now = self.steady;
-        let Some(client) = self.client_mut(connection) else {
+        let client = self.clients.get_mut(connection.0 as usize);
+        let Some(client) = client.and_then(Option::as_mut) else {
             return true;
         };
         let sending = Sending {
@@ -282,13 +278,29 @@ impl Shard {
             subscription_ids: &waiting.subscription_ids,
         };
         let publication = Publication::of(message);
-        let sent = write_publish(&publication, &sending, client, now, connection, out);
-        if sent {
-            self.counters.messages_sent += 1;
-            self.counters.payload_bytes_sent += publication.payload.len() as u64;
-        } else {
-            self.counters.dropped_too_large += 1;
-        }
-        sent
+        let mount = self.settings.entrance(client.entrance).mount_point.as_ref();
+        let written = write_publish(
+            &publication,
+            &sending,
+            client,
+            mount,
+            self.steady,
+            connection,
+            out,
+        );
+        count(&mut self.counters, &publication, written)
     }
+}
+
+/// Counts a message that was written or not. Whether it was.
+const fn count(counters: &mut Counters, publication: &Publication<'_>, written: Result<(), Unsent>) -> bool {
+    match written {
+        Ok(()) => {
+            counters.messages_sent += 1;
+            counters.payload_bytes_sent += publication.payload.len() as u64;
+        }
+        Err(Unsent::TooLarge) => counters.dropped_too_large += 1,
+        Err(Unsent::Unnamed) => counters.dropped_unnamed += 1,
+    }
+    written.is_ok()
 }

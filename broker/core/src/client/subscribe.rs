@@ -1,12 +1,13 @@
 //! Subscribing and unsubscribing. A subscription is live on every shard, and kept, before its SUBACK leaves.
 
 use mqtt_wire::{
-    Packet, PacketId, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, TopicFilter, UnsubAck, Unsubscribe,
+    Packet, PacketId, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, TopicError, TopicFilter, UnsubAck,
+    Unsubscribe,
 };
 
 use super::Asked;
 use crate::{
-    ConnectionId, Output, Outputs, Shard, ShardId, Shelf,
+    ConnectionId, MountPoint, Output, Outputs, Shard, ShardId, Shelf,
     hold::{Line, Subscribed, What},
     mail::Letter,
     output::{Question, Told},
@@ -21,7 +22,7 @@ impl Shard {
     pub(crate) fn take_subscribe(
         &mut self,
         connection: ConnectionId,
-        subscribe: Subscribe,
+        mut subscribe: Subscribe,
         out: &mut Outputs,
     ) {
         if subscribe.filters.len() > self.settings.filters_per_subscribe_max {
@@ -29,6 +30,12 @@ impl Shard {
         }
         if !self.takes_ack(connection, subscribe.packet_id, subscribe.filters.len()) {
             return self.expel(connection, ReasonCode::PacketTooLarge, out);
+        }
+        if let Some(mount) = self.mount_of(connection) {
+            let asked = subscribe.filters.iter_mut().map(|asked| &mut asked.filter);
+            if below(mount, asked).is_err() {
+                return self.expel(connection, ReasonCode::TopicFilterInvalid, out);
+            }
         }
         let possible = |shard: &Self, filter: &TopicFilter| shard.refusal(filter).is_none();
         let questions: Vec<(usize, Question)> = subscribe
@@ -190,11 +197,16 @@ impl Shard {
     pub(crate) fn take_unsubscribe(
         &mut self,
         connection: ConnectionId,
-        unsubscribe: &Unsubscribe,
+        mut unsubscribe: Unsubscribe,
         out: &mut Outputs,
     ) {
         if !self.takes_ack(connection, unsubscribe.packet_id, unsubscribe.filters.len()) {
             return self.expel(connection, ReasonCode::PacketTooLarge, out);
+        }
+        if let Some(mount) = self.mount_of(connection)
+            && below(mount, unsubscribe.filters.iter_mut()).is_err()
+        {
+            return self.expel(connection, ReasonCode::TopicFilterInvalid, out);
         }
         let Some(client) = self.client(connection) else {
             return;
@@ -370,6 +382,17 @@ impl Shard {
             }
         }
     }
+}
+
+/// Makes of the filters that a client has said those that it means. An error if one is longer than MQTT lets it be.
+fn below<'a>(
+    mount: &MountPoint,
+    filters: impl Iterator<Item = &'a mut TopicFilter>,
+) -> Result<(), TopicError> {
+    for filter in filters {
+        *filter = mount.below_filter(filter)?;
+    }
+    Ok(())
 }
 
 /// The topics a filter is about, shared or not.

@@ -123,6 +123,7 @@ impl Shard {
         let rest = |interval: Duration| interval.saturating_sub(wall.since(left)).max(grace.min(interval));
 
         let mut session = Session::new(number, record.client_id, record.badge);
+        session.mount_point = record.mount_point;
         session.expiry_secs = record.expiry_secs;
         session.was_durable = true; // Who knows: a will alone has a record too.
         session.left = Some(left);

@@ -38,7 +38,7 @@ impl Entry {
 /// How many messages pile up before a session's cursor before they are removed from disk together.
 const TRIM_AFTER: u64 = 512;
 /// How many bytes of them.
-const TRIM_AFTER_BYTES: u64 = 256 * 1024;
+const TRIM_AFTER_BYTES: u32 = 256 * 1024;
 
 /// A session's waiting messages.
 #[derive(Debug, Default)]
@@ -58,10 +58,10 @@ pub(crate) struct Queue {
     /// Messages on disk before this number are from before the restart.
     recovered_before: u64,
     recalling: bool,
+    /// Bytes of messages sent since the last removal, as far as they are counted.
+    untrimmed_bytes: u32,
     /// Everything on disk before this number was removed.
     trimmed: u64,
-    /// Bytes of messages sent since.
-    untrimmed_bytes: u64,
     messages: u64,
     bytes: u64,
 }
@@ -210,7 +210,8 @@ impl Queue {
         let entry = self.loaded.pop_front()?;
         self.forget_size(&entry.message);
         if entry.seq.is_some() {
-            self.untrimmed_bytes += entry.message.len_bytes() as u64;
+            let bytes = u32::try_from(entry.message.len_bytes()).unwrap_or(u32::MAX);
+            self.untrimmed_bytes = self.untrimmed_bytes.saturating_add(bytes);
         }
         self.loaded_bytes -= entry.message.len_bytes() as u64;
         if self.loaded.is_empty() && self.loaded.capacity() > 64 {

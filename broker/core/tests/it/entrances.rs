@@ -36,6 +36,7 @@ fn narrow() -> Settings {
         keep_alive_max_secs: 20,
         topic_alias_max: 3,
         subscriptions_max: 2,
+        mount_point: None,
     })
 }
 

@@ -13,6 +13,7 @@ mod expiry;
 mod flow_control;
 mod keepalive;
 mod links;
+mod mount_points;
 mod order;
 mod packet_ids;
 mod properties;

@@ -85,7 +85,7 @@ impl WayIn<'_> {
         let mut login = login(&mut connect, self.stream, &self.origin, door);
         login.loopback &= local;
         let (principal, login) = self.identify(&mut connect, &mut rest, login, house).await?;
-        check_will(&connect, &principal, house).await?;
+        check_will(&connect, &principal, door, house).await?;
         // A name that was made here comes once only.
         if let Some(flapping) = house.flapping.as_ref().filter(|_| !assigned) {
             check_flapping(flapping, &connect, &principal, door, house)?;
@@ -138,12 +138,21 @@ async fn identify_at_once(login: Login, version: Version, house: &House) -> Resu
     })
 }
 
-async fn check_will(connect: &Connect, principal: &Arc<Principal>, house: &House) -> Result<(), Turned> {
+async fn check_will(
+    connect: &Connect,
+    principal: &Arc<Principal>,
+    door: &Door,
+    house: &House,
+) -> Result<(), Turned> {
     let Some(will) = &connect.will else {
         return Ok(());
     };
+    let topic = match &house.rules.entrance(door.entrance).mount_point {
+        None => will.topic.clone(),
+        Some(mount_point) => mount_point.below(&will.topic).to_string(),
+    };
     let access = Access::Publish {
-        topic: will.topic.clone(),
+        topic: topic.clone(),
         qos: will.qos,
         retain: will.retain,
     };
@@ -153,10 +162,7 @@ async fn check_will(connect: &Connect, principal: &Arc<Principal>, house: &House
     Err(Turned::Down {
         version: connect.version,
         reason: ReasonCode::NotAuthorized,
-        why: format!(
-            "`{}` may not publish its will to `{}`",
-            principal.name, will.topic
-        ),
+        why: format!("`{}` may not publish its will to `{topic}`", principal.name),
     })
 }
 

@@ -79,6 +79,7 @@ impl RawEntrance {
                 others.subscriptions_max,
                 1..=COUNT_MAX,
             ),
+            mount_point: others.mount_point.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, num::NonZeroU32, sync::Arc};
 
-use broker_core::Entrance;
+use broker_core::{Entrance, EntranceId, MountPoint};
 use mqtt_wire::Version;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
@@ -33,6 +33,8 @@ pub struct RawListener {
     pub versions: Option<Vec<String>>,
     /// Which authenticators judge who comes in here. By default all of them.
     pub authenticators: Option<Vec<String>>,
+    /// Levels that lie above all topics of its clients, as in `site-a/`. By default none.
+    pub mount_point: Option<String>,
     /// In place of what `[mqtt]` says.
     pub packet_bytes_max: Option<String>,
     /// In place of what `[mqtt]` says.
@@ -105,12 +107,13 @@ pub struct WebSocket {
     pub origins: Option<Vec<String>>,
 }
 
-/// Checks all listeners; what one does not say of its entrance is as in `others`.
+/// Checks all listeners; what one does not say of its entrance is as it is for others.
 pub(super) fn check(
     listeners: Vec<RawListener>,
-    others: &Entrance,
+    rules: &broker_core::Settings,
     problems: &mut Vec<Problem>,
 ) -> Vec<Listener> {
+    let others = rules.entrance(EntranceId::default());
     let mut names = HashSet::new();
     let mut addresses = HashSet::new();
     let mut checked = Vec::new();
@@ -152,7 +155,10 @@ pub(super) fn check(
             topic_alias_max: raw.topic_alias_max,
             subscriptions_max: raw.subscriptions_max,
         };
-        let entrance = entrance.check(others, &mut check);
+        let entrance = Entrance {
+            mount_point: mount_point(raw.mount_point, rules, &mut check),
+            ..entrance.check(others, &mut check)
+        };
         let tls = raw.tls.map(|tls| tls.check(&mut check));
         let websocket = raw.websocket.map(|websocket| websocket.check(&mut check));
         let Some(bind) = Address::check(&raw.bind, &mut check) else {
@@ -203,6 +209,27 @@ fn versions(typed: Option<Vec<String>>, check: &mut Check<'_>) -> Vec<Version> {
         .into_iter()
         .map(|word| check.choice("versions", Some(word), Version::V5, &VERSIONS))
         .collect()
+}
+
+fn mount_point(
+    typed: Option<String>,
+    rules: &broker_core::Settings,
+    check: &mut Check<'_>,
+) -> Option<MountPoint> {
+    let typed = typed?;
+    let (bytes_max, levels_max) = (rules.topic_bytes_max, rules.topic_levels_max);
+    let has_room = typed.len() < bytes_max && typed.split('/').nth(levels_max).is_none();
+    let why = match MountPoint::parse(&typed) {
+        Ok(mount_point) if has_room => return Some(mount_point),
+        Ok(_) => "it leaves no room for topics (mqtt.topic_bytes_max, mqtt.topic_levels_max)",
+        Err(why) => why,
+    };
+    check.problem(
+        "mount_point",
+        format!("{typed:?}: {why}"),
+        "whole levels of a topic with / at the end, for example \"site-a/\"",
+    );
+    None
 }
 
 fn unix_mode(typed: Option<String>, bind: &Address, check: &mut Check<'_>) -> u32 {

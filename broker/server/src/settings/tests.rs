@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf};
 
-use broker_core::Entrance;
+use broker_core::{Entrance, MountPoint};
 use mqtt_wire::QoS;
 
 use super::*;
@@ -16,7 +16,7 @@ fn listener(name: &str, bind: &str) -> RawListener {
 }
 
 fn checked(listeners: Vec<RawListener>, problems: &mut Vec<Problem>) -> Vec<Listener> {
-    listener::check(listeners, &Entrance::default(), problems)
+    listener::check(listeners, &broker_core::Settings::default(), problems)
 }
 
 #[test]
@@ -303,8 +303,42 @@ fn a_listener_has_its_own_limits_and_else_those_of_mqtt() {
         keep_alive_max_secs: 300,
         topic_alias_max: 0,
         subscriptions_max: 10,
+        mount_point: None,
     };
     assert_eq!(settings.rules.entrances, [as_mqtt_says, as_it_says]);
+}
+
+#[test]
+fn a_mount_point_is_whole_levels_and_leaves_room() {
+    let mut problems = Vec::new();
+    let with = |mount_point: &str| {
+        let listener = RawListener {
+            mount_point: Some(mount_point.into()),
+            ..listener("a", "127.0.0.1:1")
+        };
+        vec![listener]
+    };
+    let right = checked(with("site-a/hall/"), &mut problems);
+    assert_eq!(problems, []);
+    let mount_point = right[0].entrance.mount_point.as_ref();
+    assert_eq!(mount_point.map(MountPoint::as_str), Some("site-a/hall/"));
+    let long = format!("{}/", "x".repeat(4095));
+    let deep = "x/".repeat(128);
+    for (wrong, why) in [
+        ("", "empty"),
+        ("site-a", "end with"),
+        ("+/", "wildcard"),
+        ("a/#/", "wildcard"),
+        ("$SYS/", "belong to the broker"),
+        (&long, "no room"),
+        (&deep, "no room"),
+    ] {
+        problems.clear();
+        checked(with(wrong), &mut problems);
+        assert_eq!(problems.len(), 1, "{wrong}");
+        assert_eq!(problems[0].key, "listener[0].mount_point");
+        assert!(problems[0].found.contains(why), "{}", problems[0]);
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Several listeners, each with limits of its own.
 
 use broker::settings::{RawListener, RawMqtt, RawWebSocket};
-use mqtt_wire::{QoS, ReasonCode, Version};
+use mqtt_wire::{QoS, ReasonCode, Version, Will};
 
 use crate::{
     client::{Client, Heard, connect},
     frames::Frames,
-    house::{House, Plan},
+    house::{Gate, House, Plan},
 };
 
 fn listener(name: &str) -> RawListener {
@@ -87,4 +87,52 @@ fn a_session_takes_no_limits_along_from_one_listener_to_another() {
     assert_eq!(client.subscribe("b", QoS::AtLeastOnce), ReasonCode::QuotaExceeded);
     let mut client = Client::enter(house.address_of("test"), &hello);
     assert_eq!(client.subscribe("b", QoS::AtLeastOnce), ReasonCode::GrantedQoS1);
+}
+
+/// Gates judge topics in full, those of wills among them.
+#[test]
+fn gates_are_asked_for_topics_below_the_mount_point() {
+    let house = Plan {
+        gate: Gate::forbidding("site-a/secret"),
+        others: vec![RawListener {
+            mount_point: Some("site-a/".into()),
+            ..listener("site")
+        }],
+        ..Plan::shards(2)
+    }
+    .open();
+    let with_will = |topic: &str| {
+        let mut hello = connect(Version::V5, "client");
+        hello.will = Some(Will {
+            topic: topic.into(),
+            payload: b"lost".to_vec(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            delay_secs: 0,
+            properties: Vec::new(),
+        });
+        hello
+    };
+    for (name, topic, answer) in [
+        ("site", "secret", ReasonCode::NotAuthorized),
+        ("site", "site-a/secret", ReasonCode::Success),
+        ("test", "secret", ReasonCode::Success),
+        ("test", "site-a/secret", ReasonCode::NotAuthorized),
+    ] {
+        let mut client = Client::dial(house.address_of(name));
+        assert_eq!(
+            client.introduce(&with_will(topic)).reason,
+            answer,
+            "{name} {topic}"
+        );
+    }
+    let mut client = Client::named(house.address_of("site"), Version::V5, "client");
+    assert_eq!(
+        client.subscribe("secret", QoS::AtLeastOnce),
+        ReasonCode::NotAuthorized
+    );
+    assert_eq!(
+        client.subscribe("open", QoS::AtLeastOnce),
+        ReasonCode::GrantedQoS1
+    );
 }
