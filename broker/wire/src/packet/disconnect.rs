@@ -75,16 +75,12 @@ impl Disconnect {
         if !may_carry(self.reason) {
             return Err(EncodeError::forbidden("MQTT-3.14.2-1", WRONG_REASON));
         }
-        let bare = self.properties().next().is_none();
-        if bare && self.reason == ReasonCode::Success {
+        if self.reason == ReasonCode::Success && self.properties().next().is_none() {
             return Ok(());
         }
         out.u8(self.reason as u8);
-        if bare {
-            Ok(())
-        } else {
-            out.properties(self.properties())
-        }
+        // Without properties their length may be left out, but many a client then does not see the reason.
+        out.properties(self.properties())
     }
 
     fn properties(&self) -> impl Iterator<Item = Property<'_>> + Clone {

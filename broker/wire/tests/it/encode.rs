@@ -113,10 +113,6 @@ fn the_short_forms_of_5_are_used() {
             "62 0001 92",
         ),
         (Packet::Disconnect(Disconnect::default()), "e0"),
-        (
-            Packet::Disconnect(Disconnect::with(ReasonCode::SessionTakenOver)),
-            "e0 8e",
-        ),
         (Packet::Auth(Auth::default()), "f0"),
         (Packet::ConnAck(ConnAck::default()), "20 00 00 00"),
     ] {
@@ -127,6 +123,13 @@ fn the_short_forms_of_5_are_used() {
             packet.name()
         );
     }
+}
+
+/// rumqttc and others wait for the length of the properties before they look at the reason.
+#[test]
+fn a_reason_to_disconnect_says_that_no_properties_follow() {
+    let disconnect = Packet::Disconnect(Disconnect::with(ReasonCode::SessionTakenOver));
+    assert_eq!(written(&disconnect, Version::V5), hex::packet("e0 8e 00"));
 }
 
 #[test]
