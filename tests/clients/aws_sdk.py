@@ -13,7 +13,7 @@ from awscrt.mqtt_request_response import SubscriptionStatusEventType
 from awsiot import ServiceStreamOptions, V2ServiceException, iotshadow
 from awsiot import mqtt5_client_builder, mqtt_connection_builder
 
-HOST, PORT = "localhost", int(os.environ["TWINMQ_MQTTS"].rsplit(":", 1)[1])
+HOST, PORT = "localhost", int(os.environ["TWINMQ_MQTTS_MUTUAL"].rsplit(":", 1)[1])
 CERTS, THING, APP = (os.environ[f"TWINMQ_{name}"] for name in ("CERTS", "DEVICE", "APP"))
 WAIT = 15.0
 NAMED = "settings"

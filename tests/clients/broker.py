@@ -14,12 +14,17 @@ DEVICE = "pump-7"
 APP = "dashboard"
 
 
+def built(name):
+    """A program below cargo's target folder."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"))
+    return (TOP / target).resolve() / name
+
+
 def binary():
     """TWINMQ_BIN, or what cargo built last."""
     if "TWINMQ_BIN" in os.environ:
         return Path(os.environ["TWINMQ_BIN"]).resolve()
-    target = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"))
-    return (TOP / target).resolve() / "release" / "twinmq"
+    return built("release/twinmq")
 
 
 def make_certificates(folder):
@@ -29,7 +34,10 @@ def make_certificates(folder):
 
 
 class Broker:
-    """A running broker on free ports. Use it in `with`: it is ended by its own process id, whatever happens."""
+    """A running broker, with its `listeners` on free ports whatever the settings say.
+
+    Use it in `with`: it is ended by its own process id, whatever happens.
+    """
 
     def __init__(self, folder, config, listeners=("mqtt", "http")):
         self.log = Path(folder) / "broker.log"

@@ -13,10 +13,13 @@ import broker
 
 HERE = Path(__file__).resolve().parent
 SCRIPT_SECONDS = 120
+STORIES = [sys.executable, HERE / "stories.py"]
 SCRIPTS = {
-    "paho-mqtt": [sys.executable, HERE / "paho_clients.py"],
+    "paho-mqtt": [*STORIES, "paho-mqtt"],
+    "aiomqtt": [*STORIES, "aiomqtt"],
+    "gmqtt": [*STORIES, "gmqtt"],
+    "MQTT.js": [*STORIES, "MQTT.js"],
     "mosquitto": [HERE / "mosquitto_clients.sh"],
-    "MQTT.js": ["node", HERE / "mqttjs" / "clients.js"],
     "AWS IoT Device SDK v2": [sys.executable, HERE / "aws_sdk.py"],
     "README": [sys.executable, HERE / "readme.py"],
 }
@@ -41,15 +44,16 @@ def main():
     if unknown:
         sys.exit(f"unknown: {', '.join(unknown)}; there are: {', '.join(SCRIPTS)}")
     with tempfile.TemporaryDirectory(prefix="twinmq-clients-") as folder:
-        certs = Path(folder) / "certs"
-        broker.make_certificates(certs)
+        certs, strangers = Path(folder) / "certs", Path(folder) / "strangers"
+        for authority in (certs, strangers):
+            broker.make_certificates(authority)
         for name in ("broker.toml", "broker.acl"):
             shutil.copy(HERE / name, folder)
-        listeners = ("mqtt", "mqtts", "ws", "wss", "http", "https")
-        with broker.Broker(folder, Path(folder) / "broker.toml", listeners) as running:
-            addresses = {f"TWINMQ_{name.upper()}": running.ready[name] for name in listeners}
-            names = {"TWINMQ_CERTS": str(certs), "TWINMQ_DEVICE": broker.DEVICE, "TWINMQ_APP": broker.APP}
-            environment = {**os.environ, **addresses, **names}
+        with broker.Broker(folder, Path(folder) / "broker.toml", listeners=()) as running:
+            addresses = {f"TWINMQ_{name.upper()}": address for name, address in running.ready.items()}
+            names = {"TWINMQ_DEVICE": broker.DEVICE, "TWINMQ_APP": broker.APP}
+            files = {"TWINMQ_CERTS": str(certs), "TWINMQ_STRANGERS": str(strangers)}
+            environment = {**os.environ, **addresses, **names, **files}
             failed = [title for title in wanted if not run(title, SCRIPTS[title], environment)]
             if failed:
                 print(f"-- the end of the broker's log\n{running.tail()}", flush=True)
