@@ -42,6 +42,7 @@ doc: ## build the documentation of every crate, warnings are errors
 
 client-test: $(VENV)/installed $(NODE)/installed ## clients of others against the running broker, and the README's walk-through
 	$(CARGO) build --release --locked --bins
+	$(CARGO) build --release --locked --manifest-path $(CLIENTS)/rumqttc/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}/rumqttc
 	$(VENV)/bin/python $(CLIENTS)/run.py
 
 fuzz: ## random bytes against the codec, 20 seconds a target (FUZZ_SECONDS=600 for more)

@@ -19,6 +19,7 @@ SCRIPTS = {
     "aiomqtt": [*STORIES, "aiomqtt"],
     "gmqtt": [*STORIES, "gmqtt"],
     "MQTT.js": [*STORIES, "MQTT.js"],
+    "rumqttc": [*STORIES, "rumqttc"],
     "mosquitto": [HERE / "mosquitto_clients.sh"],
     "AWS IoT Device SDK v2": [sys.executable, HERE / "aws_sdk.py"],
     "README": [sys.executable, HERE / "readme.py"],
@@ -52,7 +53,8 @@ def main():
         with broker.Broker(folder, Path(folder) / "broker.toml", listeners=()) as running:
             addresses = {f"TWINMQ_{name.upper()}": address for name, address in running.ready.items()}
             names = {"TWINMQ_DEVICE": broker.DEVICE, "TWINMQ_APP": broker.APP}
-            files = {"TWINMQ_CERTS": str(certs), "TWINMQ_STRANGERS": str(strangers)}
+            rumqttc = broker.built("rumqttc/release/rumqttc-client")
+            files = {"TWINMQ_CERTS": str(certs), "TWINMQ_STRANGERS": str(strangers), "TWINMQ_RUMQTTC": str(rumqttc)}
             environment = {**os.environ, **addresses, **names, **files}
             failed = [title for title in wanted if not run(title, SCRIPTS[title], environment)]
             if failed:

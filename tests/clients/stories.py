@@ -265,6 +265,7 @@ CLIENTS = {
     "aiomqtt": (lambda: module("aiomqtt_client"), ALL),
     "gmqtt": (lambda: module("gmqtt_client"), ("mqtt", "mqtts")),
     "MQTT.js": (lambda: program("node", HERE / "mqttjs" / "client.js"), ALL),
+    "rumqttc": (lambda: program(os.environ["TWINMQ_RUMQTTC"]), ALL),
 }
 # What a library cannot show.
 NOT_SHOWN = {
