@@ -19,9 +19,9 @@ const DELETE_RANGE: u8 = 14;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     records: Vec<u8>,
-    count: u32,
     highest: Option<KeyspaceId>,
     deletes: bool,
+    deletes_ranges: bool,
 }
 
 impl Batch {
@@ -58,9 +58,9 @@ impl Batch {
             return;
         }
         self.records.extend_from_slice(&other.records);
-        self.count = self.count.saturating_add(other.count);
         self.highest = self.highest.max(other.highest);
         self.deletes |= other.deletes;
+        self.deletes_ranges |= other.deletes_ranges;
     }
 
     /// Bytes this batch adds to the write-ahead log.
@@ -85,9 +85,9 @@ impl Batch {
         self.deletes
     }
 
-    /// How many changes there are.
-    pub(crate) fn count(&self) -> u32 {
-        self.count
+    /// Whether a range is removed.
+    pub(crate) fn deletes_ranges(&self) -> bool {
+        self.deletes_ranges
     }
 
     pub(crate) fn as_records(&self) -> &[u8] {
@@ -98,9 +98,9 @@ impl Batch {
         self.records.push(tag);
         self.records.push(keyspace.byte());
         push_bytes(&mut self.records, key);
-        self.count = self.count.saturating_add(1);
         self.highest = self.highest.max(Some(keyspace));
         self.deletes |= tag != PUT;
+        self.deletes_ranges |= tag == DELETE_RANGE;
     }
 }
 
@@ -237,7 +237,8 @@ mod tests {
                 (0, Change::DeleteRange(b"a", b"b"))
             ]
         );
-        assert_eq!((batch.count(), batch.highest()), (3, Some(SECOND)));
+        assert_eq!(batch.highest(), Some(SECOND));
+        assert!(batch.deletes() && batch.deletes_ranges());
     }
 
     #[test]
@@ -259,7 +260,8 @@ mod tests {
             changes(&first),
             [(0, Change::Put(b"a", b"1")), (1, Change::Delete(b"a"))]
         );
-        assert_eq!((first.count(), first.highest()), (2, Some(SECOND)));
+        assert_eq!(first.highest(), Some(SECOND));
+        assert!(first.deletes() && !first.deletes_ranges());
     }
 
     #[test]

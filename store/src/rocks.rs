@@ -6,6 +6,7 @@ mod log;
 mod manifest;
 mod open;
 mod options;
+mod ranges;
 mod rebuild;
 mod salvage;
 mod seal;
@@ -22,12 +23,13 @@ use std::sync::Arc;
 use rocksdb::properties::{self, PropName};
 use rocksdb::{ColumnFamily, DB, DBRawIterator, Error, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
 
-use crate::batch::{Batch, Record, Records, push_record};
+use crate::batch::{Batch, Change, Record, Records, push_record};
 use crate::engine::{Direction, Engine, EngineMemory, KeyRange, View, Visit};
 use crate::error::{CommitError, OpenError, ReadError};
 use crate::keyspace::{Keyspace, KeyspaceId, Tuning};
 use crate::options::Options;
 use crate::quarantine::{Quarantine, SetAside};
+use ranges::Fresh;
 
 /// Where the engine's files are, in the data folder.
 pub(crate) const FOLDER: &str = "db";
@@ -241,24 +243,31 @@ impl Database {
     /// A group as the engine's write batch: a header, then all records with the numbers of their column families.
     fn encode(&self, group: &[&Batch]) -> Vec<u8> {
         let bytes: usize = group.iter().map(|batch| batch.len_bytes()).sum();
-        let count = group
+        let mut encoded = Encoded::with_capacity(bytes);
+        let mut fresh = group
             .iter()
-            .fold(0_u32, |count, batch| count.saturating_add(batch.count()));
-        let mut encoded = Vec::with_capacity(wal::GROUP_HEADER + bytes);
-        encoded.extend_from_slice(&[0; 8]);
-        encoded.extend_from_slice(&count.to_le_bytes());
+            .any(|batch| batch.deletes_ranges())
+            .then(Fresh::default);
         for Record { map, change } in group.iter().flat_map(|batch| Records::new(batch.as_records())) {
-            if let Some(space) = self.spaces.get(map as usize) {
-                push_record(
-                    &mut encoded,
-                    Record {
-                        map: space.family,
-                        change,
-                    },
-                );
+            let Some(space) = self.spaces.get(map as usize) else {
+                continue;
+            };
+            // A batch writes the number of a keyspace as one byte.
+            let keyspace = KeyspaceId::at(map as u8);
+            if let Some(fresh) = &mut fresh {
+                fresh.note(keyspace, change);
+                if let Change::DeleteRange(from, to) = change
+                    && let Some(keys) = ranges::few_keys(self, fresh, keyspace, from, to)
+                {
+                    for key in &keys {
+                        encoded.push(space, Change::Delete(key));
+                    }
+                    continue;
+                }
             }
+            encoded.push(space, change);
         }
-        encoded
+        encoded.finish()
     }
 
     fn write_failed(&self, error: Error) -> CommitError {
@@ -294,6 +303,38 @@ impl Database {
         });
         self.suspect.note();
         Some(file)
+    }
+}
+
+/// A write batch of the engine that is being made.
+struct Encoded {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Encoded {
+    fn with_capacity(bytes: usize) -> Self {
+        let mut encoded = Vec::with_capacity(wal::GROUP_HEADER + bytes);
+        encoded.resize(wal::GROUP_HEADER, 0);
+        Self {
+            bytes: encoded,
+            count: 0,
+        }
+    }
+
+    fn push(&mut self, space: &Space, change: Change<'_>) {
+        let map = space.family;
+        push_record(&mut self.bytes, Record { map, change });
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// The count stands at the end of the header; the engine itself sets the sequence number in front of it.
+    fn finish(mut self) -> Vec<u8> {
+        let count = self.bytes.get_mut(8..wal::GROUP_HEADER);
+        if let Some(count) = count {
+            count.copy_from_slice(&self.count.to_le_bytes());
+        }
+        self.bytes
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every engine promises: each story is told to the one in memory and to RocksDB.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::{Bound, ControlFlow, Range};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -136,6 +136,37 @@ fn delete_range_ends_before_its_end() {
         batch.delete_range(TWINS, b"b", b"d");
         store.commit_blocking(batch, Durability::Os).unwrap();
         assert_eq!(range(&store, Bound::Unbounded, Bound::Unbounded), "ad");
+    });
+}
+
+/// Half of the keys are there already, half come with the batch that removes them; some come again behind.
+#[test]
+fn a_range_takes_all_that_came_before_it_however_much_that_is() {
+    with_both(|store| {
+        for count in [0, 1, 2, 63, 64, 65, 66, 1_000_u32] {
+            let key = |number: u32| [b"m", &number.to_be_bytes()[..]].concat();
+            let put = |batch: &mut Batch, numbers: Range<u32>| {
+                numbers.for_each(|number| batch.put(TWINS, &key(number), &count.to_be_bytes()));
+            };
+            let mut batch = Batch::new();
+            put(&mut batch, 0..count / 2);
+            batch.put(TWINS, b"l", b"before");
+            batch.put(TWINS, b"n", b"behind");
+            batch.put(FEED, b"m", b"elsewhere");
+            store.commit_blocking(batch, Durability::Os).unwrap();
+            let mut batch = Batch::new();
+            put(&mut batch, count / 2..count);
+            batch.delete_range(TWINS, b"m", b"n");
+            put(&mut batch, 0..count / 10);
+            store.commit_blocking(batch, Durability::Os).unwrap();
+            let again = count as usize / 10;
+            assert_eq!(entries(&store, TWINS).len(), again + 2, "of {count}");
+            assert_eq!(get(&store, FEED, "m"), Some("elsewhere".into()));
+            let mut batch = Batch::new();
+            batch.delete_range(TWINS, b"m", b"n");
+            store.commit_blocking(batch, Durability::Fsync).unwrap();
+            assert_eq!(range(&store, Bound::Unbounded, Bound::Unbounded), "ln");
+        }
     });
 }
 
