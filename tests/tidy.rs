@@ -7,6 +7,7 @@ mod tidy {
     pub(crate) mod conformance;
     pub(crate) mod docs;
     pub(crate) mod files;
+    pub(crate) mod lessons;
     pub(crate) mod lex;
     pub(crate) mod modules;
     pub(crate) mod text;
@@ -16,7 +17,7 @@ mod tidy {
 use std::io::Write as _;
 
 use tidy::tree::Tree;
-use tidy::{arrows, code, conformance, docs, files, modules, text};
+use tidy::{arrows, code, conformance, docs, files, lessons, modules, text};
 
 /// Fails with the complaints as a list, so that all are mended in one go.
 #[track_caller]
@@ -103,6 +104,11 @@ fn the_conformance_page_says_what_the_tests_say() {
             .expect("the page can be written");
     }
     expect_none(conformance::check_page(&house()));
+}
+
+#[test]
+fn every_lesson_has_its_test() {
+    expect_none(lessons::check(&house()));
 }
 
 /// Nothing fails because of a number; the list is there to be noticed.

@@ -4,11 +4,12 @@ use super::lex;
 use super::tree::{File, Tree};
 
 /// Documents whose code spans with a `/` and a known ending are paths of this tree.
-const MAPS: [&str; 5] = [
+const MAPS: [&str; 6] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
     "docs/conformance.md",
+    "docs/lessons.md",
     "plugins/README.md",
 ];
 
@@ -71,7 +72,7 @@ pub(crate) fn check_places(tree: &Tree) -> Vec<String> {
 }
 
 /// The pairs of a line that are told as `name` in `path`.
-fn places(line: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn places(line: &str) -> impl Iterator<Item = (&str, &str)> {
     line.split("` in `")
         .zip(line.split("` in `").skip(1))
         .filter_map(|(before, after)| {

@@ -356,37 +356,44 @@ fn expired_retained_messages_make_room() {
     });
 }
 
-/// [MQTT5-4.3.3-7] Expiry does not end an exchange at QoS 2 that the client has answered.
+/// [MQTT5-4.3.3-7] Expiry does not end an exchange at QoS 2 that the client has answered, be it before or after the answer
+/// that the message's time is over.
 #[test]
 fn expiry_does_not_end_an_answered_exchange() {
     everywhere(|world| {
-        let client = world.connect(persistent(Version::V5, "client"));
-        world.subscribe(client, "room", QoS::ExactlyOnce);
-        world.client_mut(client).acknowledges = false;
-        let publisher = world.connect(clean(Version::V5, "publisher"));
-        let mut block = Vec::new();
-        put_property(&mut block, &Property::MessageExpiryInterval(5)).unwrap();
-        let properties = Properties::parse_publish(&block).unwrap();
-        world.message(
-            publisher,
-            Publish {
-                properties,
-                ..message("room", "on", QoS::ExactlyOnce)
-            },
-        );
-        let id = world.client(client).messages().next().unwrap().id.unwrap();
-        world.pass(seconds(60));
-        world.send(client, &mqtt_wire::Packet::PubRec(mqtt_wire::Ack::new(id)));
-        let released = |world: &World, client: ClientRef| {
-            world.client(client).packets().any(
-                |packet| matches!(packet, mqtt_wire::Packet::PubRel(ack) if ack.reason == ReasonCode::Success),
-            )
-        };
-        assert!(released(world, client));
-        world.crash();
-        let client = world.connect(persistent(Version::V5, "client"));
-        assert!(released(world, client));
-        assert_eq!(world.disk().len(Shelf::Inflight), 0);
+        for (before, after) in [(60, 0), (0, 60)] {
+            let client = world.connect(persistent(Version::V5, "client"));
+            world.subscribe(client, "room", QoS::ExactlyOnce);
+            world.client_mut(client).acknowledges = false;
+            let publisher = world.connect(clean(Version::V5, "publisher"));
+            let mut block = Vec::new();
+            put_property(&mut block, &Property::MessageExpiryInterval(5)).unwrap();
+            let properties = Properties::parse_publish(&block).unwrap();
+            world.message(
+                publisher,
+                Publish {
+                    properties,
+                    ..message("room", "on", QoS::ExactlyOnce)
+                },
+            );
+            let id = world.client(client).messages().next().unwrap().id.unwrap();
+            world.pass(seconds(before));
+            world.send(client, &mqtt_wire::Packet::PubRec(mqtt_wire::Ack::new(id)));
+            let released = |world: &World, client: ClientRef| {
+                world.client(client).packets().any(|packet| {
+                    matches!(packet, mqtt_wire::Packet::PubRel(ack)
+                        if ack.packet_id == id && ack.reason == ReasonCode::Success)
+                })
+            };
+            assert!(released(world, client));
+            world.pass(seconds(after));
+            world.crash();
+            let client = world.connect(persistent(Version::V5, "client"));
+            assert!(released(world, client));
+            assert_eq!(world.client(client).payloads(), [""; 0]);
+            assert_eq!(world.disk().len(Shelf::Inflight), 0);
+            world.connect(clean(Version::V5, "client"));
+        }
     });
 }
 
