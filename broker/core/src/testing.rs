@@ -87,6 +87,8 @@ struct Home {
 pub struct World {
     seed: u64,
     dice: Dice,
+    /// How long the processes lived that are dead.
+    lived: Duration,
     now: Moment,
     wall: WallTime,
     settings: Arc<Settings>,
@@ -103,6 +105,8 @@ pub struct World {
     pub link_heard: Vec<LinkHeard>,
     /// Whether the store answers. While it does not, batches pile up.
     pub store_answers: bool,
+    /// A shard whose batches the store leaves lying while it writes those of the others.
+    pub store_stalls_for: Option<usize>,
     /// Whether the store refuses.
     pub store_full: bool,
     /// Whether links answer by themselves that they took a message.
@@ -165,6 +169,7 @@ impl World {
         let mut world = Self {
             seed,
             dice: Dice::seeded(seed),
+            lived: Duration::ZERO,
             now: Moment::START,
             wall: WallTime(1_800_000_000_000),
             settings: Arc::new(settings),
@@ -178,6 +183,7 @@ impl World {
             link: None,
             link_heard: Vec::new(),
             store_answers: true,
+            store_stalls_for: None,
             store_full: false,
             link_answers: true,
             store_reads: true,
@@ -224,6 +230,7 @@ impl World {
             Ok(shares) => shares,
             Err(never) => match never {},
         };
+        self.lived = self.age();
         self.now = Moment::START;
         self.homes = shares
             .into_iter()
@@ -376,6 +383,12 @@ impl World {
         for home in 0..self.homes.len() {
             self.step(home, Input::Wall { now: wall });
         }
+    }
+
+    /// How long the world has existed, over all its restarts.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.lived + self.now.since(Moment::START)
     }
 
     /// The wall clock.
@@ -544,7 +557,7 @@ impl World {
         loop {
             let mut possible = Vec::new();
             for (at, home) in self.homes.iter().enumerate() {
-                if self.store_answers && !home.unwritten.is_empty() {
+                if self.store_answers && self.store_stalls_for != Some(at) && !home.unwritten.is_empty() {
                     possible.push(Event::Commit(at));
                 }
                 if !home.recalls.is_empty() {
@@ -574,7 +587,9 @@ impl World {
             let to = self.dice.below(self.homes.len());
             match self.dice.below(5) {
                 4 => self.happen(Event::EndOfRound(home)),
-                0 if self.store_answers => self.happen(Event::Commit(home)),
+                0 if self.store_answers && self.store_stalls_for != Some(home) => {
+                    self.happen(Event::Commit(home));
+                }
                 1 => self.happen(Event::Recall(home)),
                 2 => self.happen(Event::Mail(home, to)),
                 _ => {
@@ -701,7 +716,8 @@ impl World {
             .map(|outbox| outbox.unsent().to_vec())
             .unwrap_or_default();
         let drained = home.out.sent(connection, bytes.len());
-        self.client_mut(client).hear(&bytes);
+        let age = self.age();
+        self.client_mut(client).hear(&bytes, age);
         if drained {
             self.step(at, Input::Drained { connection });
         }

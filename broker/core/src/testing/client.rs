@@ -1,6 +1,9 @@
 //! The other side of a connection in a `World`: hears bytes, keeps the messages, and acknowledges unless told not to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use mqtt_wire::{Ack, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
@@ -27,6 +30,8 @@ pub struct Received {
     pub id: Option<PacketId>,
     /// The raw property block.
     pub properties: Vec<u8>,
+    /// When it came, as [`World::age`](super::World::age) tells.
+    pub at: Duration,
 }
 
 /// Something a client heard.
@@ -173,7 +178,7 @@ impl Client {
         Some(bytes)
     }
 
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+    pub(super) fn hear(&mut self, bytes: &[u8], at: Duration) {
         self.bytes.extend_from_slice(bytes);
         let bytes = std::mem::take(&mut self.bytes);
         let mut used = 0;
@@ -182,7 +187,7 @@ impl Client {
             {
                 Ok(Some((packet, len))) => {
                     used += len;
-                    self.take(packet);
+                    self.take(packet, at);
                 }
                 Ok(None) => break,
                 Err(error) => unreachable!("the broker sent what is no packet: {error}"),
@@ -205,7 +210,7 @@ impl Client {
         publish.topic.to_owned()
     }
 
-    fn take(&mut self, packet: Packet<'_>) {
+    fn take(&mut self, packet: Packet<'_>, at: Duration) {
         match packet {
             Packet::Publish(publish) => {
                 let topic = self.topic_of(&publish);
@@ -217,6 +222,7 @@ impl Client {
                     dup: publish.dup,
                     id: publish.packet_id,
                     properties: publish.properties.as_bytes().to_vec(),
+                    at,
                 }));
                 match (publish.packet_id, publish.qos) {
                     (Some(id), QoS::AtLeastOnce) => self.reply(Packet::PubAck(Ack::new(id))),

@@ -1,7 +1,7 @@
 //! Groups with members whose sessions outlive their connections.
 
 use broker_core::{
-    Settings, Shelf,
+    Settings, ShardId, Shelf,
     testing::{ClientRef, World, clean, filter, persistent},
 };
 use mqtt_wire::{Connect, QoS, ReasonCode, Subscription, Version};
@@ -82,6 +82,41 @@ fn new_group_survives_with_its_messages() {
         }
     }
     assert!(survivors > 500, "{survivors}");
+}
+
+/// A group that is not on disk yet is sent nothing, though its member is: a message that was acknowledged for it would be lost.
+#[test]
+fn group_is_kept_before_anything_is_kept_for_it() {
+    let home = |name: &str| usize::from(ShardId::of(name, 4).0);
+    for seed in 1..=20 {
+        for waits_for_group in [true, false] {
+            let mut world = World::with(seed, 4, Settings::default());
+            let mut names = (0..).map(|at| format!("client-{at}"));
+            let name = names.find(|name| home(name) != home(GROUP)).unwrap();
+            let client = back(&mut world, &name);
+            let publishers: Vec<ClientRef> = (0..6)
+                .map(|at| world.connect(clean(Version::V5, &format!("publisher-{at}"))))
+                .collect();
+            world.store_stalls_for = Some(home(if waits_for_group { GROUP } else { &name }));
+            world.begin_subscribe(client, None, Subscription::new(filter(GROUP), QoS::AtLeastOnce));
+            world.settle();
+            assert_eq!(
+                world.client(client).granted(),
+                [],
+                "one of the two is not on disk"
+            );
+            if waits_for_group {
+                for publisher in publishers {
+                    world.publish(publisher, "room/1", "early", QoS::AtLeastOnce);
+                    let reasons: Vec<_> = world.client(publisher).acks().map(|ack| ack.2).collect();
+                    assert_eq!(reasons, [ReasonCode::NoMatchingSubscribers]);
+                }
+            }
+            world.store_stalls_for = None;
+            world.settle();
+            assert_eq!(world.client(client).granted(), [ReasonCode::GrantedQoS1]);
+        }
+    }
 }
 
 /// A message at QoS 1 that a member had when the process died is handed out again, with DUP.
