@@ -52,6 +52,25 @@ struct RecoveredSession {
     receipts: Vec<Receipt>,
 }
 
+impl RecoveredSession {
+    /// One that is over but for its will.
+    fn ended(number: u64, record: SessionRecord) -> Self {
+        let left = record.left.or(Some(WallTime(0)));
+        Self {
+            number,
+            record: SessionRecord {
+                expiry_secs: 0,
+                left,
+                ..record
+            },
+            subscriptions: Vec::new(),
+            queue: Queue::default(),
+            flights: Vec::new(),
+            receipts: Vec::new(),
+        }
+    }
+}
+
 /// A group with its members. Where its record was not kept, neither was anything in its name.
 #[derive(Debug)]
 struct RecoveredGroup {
@@ -95,11 +114,14 @@ pub fn recover<S: Shelves>(shelves: &S, shards: u16, wall: WallTime) -> Result<V
         damaged: 0,
         cleanup: Batch::default(),
         references: BTreeMap::new(),
+        ended: Vec::new(),
     };
     let found = reading.session_records()?;
-    let sessions = reading.sessions(&found)?;
+    let mut sessions = reading.sessions(&found)?;
     let groups = reading.groups(&found, &sessions, shards)?;
     let (retained, last_retained) = reading.retained()?;
+    // Nothing but the will is left of them. They stand first, so that their clients' later sessions are found.
+    sessions.splice(..0, std::mem::take(&mut reading.ended));
     let last_orphan = reading.drop_orphans(&sessions, &groups)?;
     let last_body = reading.bodies()?;
     let Reading {
@@ -204,6 +226,8 @@ struct Reading<'a, S: Shelves> {
     cleanup: Batch,
     /// Stored bodies with how many queue entries refer to them.
     references: BTreeMap<u64, usize>,
+    /// Sessions that gave way to others of their clients, and whose wills are not published yet.
+    ended: Vec<RecoveredSession>,
 }
 
 impl<S: Shelves> Reading<'_, S> {
@@ -216,18 +240,23 @@ impl<S: Shelves> Reading<'_, S> {
 
     fn session_records(&mut self) -> Result<Records, S::Error> {
         let mut found = Records::new();
+        let mut ended = Vec::new();
         let mut damaged = 0;
         self.scan(Shelf::Sessions, |key, value| {
             match (record::read_session_key(key), record::read_session(value)) {
                 // A client's later session has the higher number. The record of an earlier one stays where the store refused
                 // to remove it.
                 (Some(number), Some(record)) => {
-                    found.insert(record.client_id.clone(), (number, record));
+                    ended.extend(found.insert(record.client_id.clone(), (number, record)));
                 }
                 _ => damaged += 1,
             }
         })?;
         self.damaged += damaged;
+        let ended = ended.into_iter().filter(|(_, record)| record.will.is_some());
+        self.ended = ended
+            .map(|(number, record)| RecoveredSession::ended(number, record))
+            .collect();
         Ok(found)
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) inflight: Inflight,
     pub(crate) receipts: Vec<Receipt>,
     pub(crate) will: Option<Will>,
+    /// Whether its will is published and not in a batch yet. Until it is, the record on disk holds it, and is not written.
+    pub(crate) will_held: bool,
     pub(crate) left: Option<WallTime>,
     /// Messages that stand on disk before this number may have been sent, on an earlier connection.
     pub(crate) sent_before: u64,
@@ -89,6 +91,7 @@ impl Session {
             inflight: Inflight::default(),
             receipts: Vec::new(),
             will: None,
+            will_held: false,
             left: None,
             sent_before: 0,
             will_at: None,

@@ -7,7 +7,7 @@ pub(crate) mod post;
 mod recalls;
 mod retry;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ahash::{HashMap, RandomState};
 use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
@@ -72,6 +72,10 @@ pub struct Shard {
     pub(crate) groups_due: Vec<SessionId>,
     /// Sessions whose cursor moved in this round.
     pub(crate) cursors_moved: Vec<SessionId>,
+    /// Sessions that have ended and whose wills are not in a batch yet; no more than there are held messages.
+    pub(crate) ended_before_wills: BTreeSet<SessionId>,
+    /// Connections whose answer waits until the will of an earlier one is in a batch; no more than there are connections.
+    pub(crate) opens_behind_wills: Vec<(SessionId, HoldId)>,
     pub(crate) slowed_by_store: Vec<ConnectionId>,
     pub(crate) last_serial: u64,
     pub(crate) last_session: u64,
@@ -116,6 +120,8 @@ impl Shard {
             outgoing_awaited: HashMap::with_hasher(hasher.clone()),
             groups_due: Vec::new(),
             cursors_moved: Vec::new(),
+            ended_before_wills: BTreeSet::new(),
+            opens_behind_wills: Vec::new(),
             slowed_by_store: Vec::new(),
             last_serial: 0,
             last_session: 0,
@@ -139,6 +145,8 @@ impl Shard {
                 badge,
                 entrance,
             } => {
+                // Who comes back too late does not keep a will or a session's end from happening.
+                self.tick(out);
                 let arrival = Arrival {
                     connection,
                     connect: &connect,

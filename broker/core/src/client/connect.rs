@@ -44,13 +44,17 @@ impl Shard {
             return refuse(connection, connect, reason, out);
         }
         let mount_point = self.settings.entrance(arrival.entrance).mount_point.clone();
+        let mut ended = false;
+        // Whose will has to be in a batch before the answer.
+        let mut will_held = None;
         if let Some(old) = self.sessions.of_client(&client_id) {
             // What waits for one principal is not for another who knows its client id, and what lies below one mount point
             // has no name below another.
             let is_strange = self.sessions.get(old).is_some_and(|session| {
                 session.badge.name != badge.name || session.mount_point != mount_point
             });
-            self.take_over(old, connect.clean_start || is_strange, out);
+            let takes_all = connect.clean_start || is_strange;
+            (ended, will_held) = self.take_over(old, takes_all, out);
         }
         let resumed = self.sessions.of_client(&client_id);
         let id = resumed.unwrap_or_else(|| self.begin_session(&client_id, &badge, mount_point));
@@ -63,7 +67,8 @@ impl Shard {
         self.put_client(connection, self.new_client(line, id, arrival));
         self.watch_for_silence(line);
         self.attach(id, line, arrival, badge, out);
-        let stored = self.record_session(id);
+        // The end of a session that was kept has to be kept as well: it must not come back.
+        let stored = self.record_session(id) || ended;
         connack.session_present = resumed.is_some();
         let packet = Packet::ConnAck(connack);
         let mut bytes = Vec::new();
@@ -79,7 +84,10 @@ impl Shard {
                     resumed: resumed.is_some(),
                 },
             );
-            self.holds.await_batch(hold);
+            match will_held {
+                Some(session) => self.opens_behind_wills.push((session, hold)),
+                None => self.holds.await_batch(hold),
+            }
         } else {
             self.open(line, &bytes, resumed.is_some(), out);
         }
@@ -105,8 +113,15 @@ impl Shard {
     }
 
     /// The client id's session is wanted by a new connection: its old one goes, and the session too if a clean start is asked
-    /// for [MQTT-3.1.4-3].
-    fn take_over(&mut self, id: SessionId, clean_start: bool, out: &mut Outputs) {
+    /// for [MQTT-3.1.4-3]. Answers whether a session has ended of which something was kept, and whose will is still to be put
+    /// into a batch.
+    fn take_over(
+        &mut self,
+        id: SessionId,
+        clean_start: bool,
+        out: &mut Outputs,
+    ) -> (bool, Option<SessionId>) {
+        let was_recorded = self.sessions.get(id).is_some_and(|session| session.recorded);
         if let Some(old) = self.sessions.get(id).and_then(|session| session.connection) {
             self.counters.takeovers += 1;
             self.send_disconnect(old, Disconnect::with(ReasonCode::SessionTakenOver), out);
@@ -117,6 +132,12 @@ impl Shard {
         if clean_start || self.sessions.get(id).is_some_and(|session| !session.durable()) {
             self.end_session(id, out);
         }
+        let will_held = match self.sessions.get(id) {
+            Some(session) => session.will_held,
+            None => self.ended_before_wills.contains(&id),
+        };
+        let ended = was_recorded && self.sessions.get(id).is_none();
+        (ended, will_held.then_some(id))
     }
 
     fn begin_session(
@@ -224,6 +245,8 @@ impl Shard {
         let kept = session.durable() || session.will.is_some() || session.recorded;
         if kept {
             session.recorded = true;
+        }
+        if kept && !session.will_held {
             self.holds.touch(id);
             let value = record::write_session(&session.record());
             self.holds

@@ -194,6 +194,10 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
+        if session.will_held {
+            session.will_at = None; // This one is next.
+            return true;
+        }
         if let Some(at) = session.will_at.take() {
             self.timers.unset(at, Timer::Will { session: id });
         }
@@ -217,19 +221,66 @@ impl Shard {
             keep,
             ..Way::along(&route)
         };
-        self.send_on_its_way(&mut publication, way, out)
+        // It may be in a batch when this returns.
+        self.hold_will(id, true);
+        let held = self.send_on_its_way(&mut publication, way, out);
+        if !held {
+            self.hold_will(id, false);
+        }
+        held
+    }
+
+    fn hold_will(&mut self, id: SessionId, held: bool) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.will_held = held;
+        }
+    }
+
+    /// A session's will is in this round's batch: so is its record without it, or its end. Who came meanwhile is answered when
+    /// that is kept.
+    pub(crate) fn will_submitted(&mut self, id: SessionId, number: u64) {
+        self.hold_will(id, false);
+        self.ended_before_wills.remove(&id);
+        let is_late = |session: &Session| {
+            session.will.is_some() && session.will_at.is_none() && !session.is_connected()
+        };
+        if self.sessions.get(id).is_some_and(is_late) {
+            // That of a connection which ended while this one waited.
+            self.timers.set(self.now, Timer::Will { session: id });
+        }
+        let goes_on = |session: &Session| session.durable() || session.will.is_some();
+        if self.sessions.get(id).is_some_and(goes_on) {
+            self.record_session(id);
+        } else {
+            self.holds.remove(Shelf::Sessions, &record::session_key(number));
+        }
+        for (_, hold) in self
+            .opens_behind_wills
+            .extract_if(.., |(session, _)| *session == id)
+        {
+            self.holds.await_batch(hold);
+        }
     }
 
     /// Ends a session: nothing of it stays, on no shard and not on disk. A will that still waits is published now.
     pub(crate) fn end_session(&mut self, id: SessionId, out: &mut Outputs) {
         self.unset_deadlines(id);
+        let wall = self.wall;
         if let Some(session) = self.sessions.get_mut(id) {
-            session.expiry_secs = 0;
+            let lasted = std::mem::take(&mut session.expiry_secs) > 0;
+            if lasted && session.will.is_some() {
+                // The record goes with the will, and until then nobody may find a session that goes on.
+                session.left.get_or_insert(wall);
+                self.record_session(id);
+            }
         }
-        let will_is_held = self.publish_will(id, out);
+        let will_is_kept = self.publish_will(id, out);
         let Some(session) = self.sessions.remove(id) else {
             return;
         };
+        if session.will_held {
+            self.ended_before_wills.insert(id);
+        }
         self.counters.subscriptions -= session.subscriptions.len() as u64;
         self.leave_all(&session, out);
         for (filter, _) in session
@@ -247,7 +298,7 @@ impl Shard {
         if !session.recorded {
             return;
         }
-        if !will_is_held {
+        if !will_is_kept {
             self.holds
                 .remove(Shelf::Sessions, &record::session_key(session.number));
         }

@@ -66,6 +66,7 @@ impl Sessions {
         self.by_number.get(&number).copied()
     }
 
+    /// Of several sessions of one client, the last is found by its client id.
     pub(crate) fn insert(&mut self, session: Session) -> SessionId {
         let at = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::default());
@@ -89,7 +90,9 @@ impl Sessions {
         let session = place.session.take_if(|_| place.generation == id.generation)?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(id.place);
-        self.by_client.remove(&session.client_id);
+        if self.of_client(&session.client_id) == Some(id) {
+            self.by_client.remove(&session.client_id);
+        }
         self.by_number.remove(&session.number);
         Some(*session)
     }

@@ -12,7 +12,7 @@ use crate::{
     mail::{Keep, Letter, Receivers},
     message::Message,
     record::{self, Waiting},
-    session::{Entry, Session, SessionId},
+    session::{Entry, SessionId},
     topics::{Route, Target},
 };
 
@@ -210,13 +210,8 @@ impl Shard {
                 self.last_body += 1;
                 self.bodies.insert(body, submitted.references);
             }
-            match submitted.will_of {
-                // One that ends is durable no longer.
-                Some((session, _)) if self.sessions.get(session).is_some_and(Session::durable) => {
-                    self.record_session(session);
-                }
-                Some((_, number)) => self.holds.remove(Shelf::Sessions, &record::session_key(number)),
-                None => {}
+            if let Some((session, number)) = submitted.will_of {
+                self.will_submitted(session, number);
             }
         }
     }

@@ -266,6 +266,81 @@ fn will_is_published_once_wherever_the_process_ends() {
     }
 }
 
+/// A client that is back at once, before anything else has happened, does not undo its will, which was due.
+#[test]
+fn early_return_does_not_undo_a_will_that_is_due() {
+    everywhere(|world| {
+        watcher(world);
+        world.connect(Connect {
+            will: will(0),
+            ..persistent(Version::V5, "client")
+        });
+        world.begin_crash_into(world.shards());
+        world.connect(persistent(Version::V5, "client"));
+        let watcher = watcher(world);
+        assert_eq!(world.client(watcher).payloads(), ["gone"]);
+    });
+}
+
+/// While a will is on its way to be kept its client may come back, or begin anew: the will is published once, wherever the
+/// process ends.
+#[test]
+fn return_of_its_client_does_not_undo_a_will_on_its_way() {
+    for shards in [1, 2, 4] {
+        for seed in 0..200 {
+            let mut world = World::with(seed, shards, Settings::default());
+            let before = watcher(&mut world);
+            world.client_mut(before).acknowledges = false;
+            let client = world.connect(Connect {
+                will: will(0),
+                ..persistent(Version::V5, "client")
+            });
+            world.begin_drop(client);
+            let steps = world.dice().below(8);
+            world.settle_partly(steps);
+            let connect = [persistent, clean][world.dice().below(2)](Version::V5, "client");
+            world.begin_connect(connect);
+            let steps = world.dice().below(20);
+            world.settle_partly(steps);
+            world.crash();
+            world.pass(seconds(1));
+            let watcher = watcher(&mut world);
+            assert_eq!(world.client(watcher).payloads(), ["gone"], "seed {seed}");
+        }
+    }
+}
+
+/// The same if a clean start ends the session of a connected client; and once that is acknowledged, the session does not come
+/// back.
+#[test]
+fn acknowledged_clean_start_is_final_and_its_will_is_published() {
+    for shards in [1, 2, 4] {
+        for seed in 0..200 {
+            let mut world = World::with(seed, shards, Settings::default());
+            let before = watcher(&mut world);
+            world.client_mut(before).acknowledges = false;
+            let delay = [0, 3600][world.dice().below(2)];
+            world.connect(Connect {
+                will: will(delay),
+                ..persistent(Version::V5, "client")
+            });
+            let client = world.begin_connect(clean(Version::V5, "client"));
+            let steps = world.dice().below(30);
+            world.settle_partly(steps);
+            let is_acknowledged = world.client(client).connack().is_some();
+            world.crash();
+            world.pass(seconds(1));
+            let again = world.connect(persistent(Version::V5, "client"));
+            let present = world.client(again).connack() == Some((ReasonCode::Success, true));
+            assert!(!(is_acknowledged && present), "seed {seed}");
+            let watcher = watcher(&mut world);
+            let payloads = world.client(watcher).payloads();
+            let expected = if present { 1 - usize::from(delay > 0) } else { 1 };
+            assert_eq!(payloads.len(), expected, "seed {seed}");
+        }
+    }
+}
+
 /// A retained will is retained.
 #[test]
 fn retained_will_is_retained() {
