@@ -6,14 +6,16 @@ use std::{
 };
 
 use broker_core::{
-    Answer, Settings, SharedStrategy, Shelf, WallTime,
+    Answer, Entrance, Settings, SharedStrategy, Shelf, WallTime,
     testing::{Dice, LinkHeard, LinkSpec, World, clean},
 };
 use mqtt_wire::{QoS, Version};
 
 use crate::{
-    publisher::{Publisher, Sent},
-    subscriber::Subscriber,
+    mortal::{Coming, Fate, Mortal},
+    publisher::Publisher,
+    sent::{Sent, number_in},
+    subscriber::{Applied, Subscriber},
     tell,
 };
 
@@ -23,11 +25,15 @@ const TOPICS: [&str; 3] = ["t/0", "t/1", "t/2"];
 /// Things that happen in one history.
 const EVENTS: usize = 400;
 
-/// A message and who sent it.
+/// What messages are worth for, in seconds: some are outlived by nearly everybody.
+const LIVES: [u32; 3] = [1, 3, 3600];
+
+/// A message, who sent it and when, for the first time. A will is sent by a mortal.
 #[derive(Debug)]
 struct Written {
     publisher: usize,
     sent: Sent,
+    at: Duration,
 }
 
 /// A world, those who live in it, and everything that was published.
@@ -39,10 +45,17 @@ pub(crate) struct History {
     /// Whether the store fills up at times. What it refuses is sent again after later messages that it took: order is
     /// promised only where it does not.
     fills: bool,
+    /// Whether the clock jumps, and whether it has. After a jump and a crash nobody knows how long ago anything was.
+    jumps: bool,
+    jumped: bool,
+    is_timeless: bool,
     publishers: Vec<Publisher>,
     subscribers: Vec<Subscriber>,
     /// Members of one shared subscription, whose sessions last.
     sharers: Vec<Subscriber>,
+    /// Sees every will.
+    watcher: Subscriber,
+    mortals: Vec<Mortal>,
     written: Vec<Written>,
 }
 
@@ -54,6 +67,10 @@ impl History {
             queue_memory_bytes: [0, 8, 64 * 1024][dice.below(3)],
             inflight_max: [1, 3, 32][dice.below(3)],
             queue_messages_max: 1_000_000,
+            entrances: vec![Entrance {
+                topic_alias_max: [0, 1, 16][dice.below(3)],
+                ..Entrance::default()
+            }],
             link_deadline: Duration::from_secs(3600),
             shared_strategy: [
                 SharedStrategy::RoundRobin,
@@ -63,6 +80,7 @@ impl History {
             ..Settings::default()
         };
         let fills = dice.one_in(3);
+        let jumps = dice.one_in(2);
         let version = |dice: &mut Dice| [Version::V311, Version::V5][dice.below(2)];
         let publishers = (0..3)
             .map(|at| {
@@ -89,7 +107,12 @@ impl History {
                     filters,
                     tells,
                 )
+                .with_life([None, Some(Duration::from_secs(4))][dice.below(2)])
             })
+            .collect();
+        let watcher = Subscriber::new("watcher", Version::V5, true, &[("w/#", QoS::ExactlyOnce)], tells);
+        let mortals = (0..2)
+            .map(|at| Mortal::new(&format!("mortal-{at}-{}", dice.below(100)), tells))
             .collect();
         let sharers = (0..2)
             .map(|at| {
@@ -115,9 +138,14 @@ impl History {
             dice,
             tells,
             fills,
+            jumps,
+            jumped: false,
+            is_timeless: false,
             publishers,
             subscribers,
             sharers,
+            watcher,
+            mortals,
             written: Vec::new(),
         }
     }
@@ -129,10 +157,12 @@ impl History {
             self.happen();
         }
         self.come_to_rest();
-        for subscriber in &self.subscribers {
+        self.last_wills_are_on_time();
+        for subscriber in self.subscribers.iter().chain([&self.watcher]) {
             self.judge(subscriber);
         }
         self.judge_sharers();
+        self.judge_wills();
         self.link_has_taken_all();
         self.last_retained_stands();
         self.world.crash();
@@ -145,18 +175,20 @@ impl History {
         for publisher in &mut self.publishers {
             publisher.connect(&mut self.world);
         }
-        for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
-            subscriber.connect(&mut self.world, 0);
+        for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher) {
+            subscriber.connect(&mut self.world, 0, 0);
         }
         self.settle();
-        for subscriber in self.subscribers.iter_mut().skip(1).chain(&mut self.sharers) {
+        for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher).skip(1) {
             subscriber.subscribe(&mut self.world);
         }
+        self.settle();
     }
 
     fn happen(&mut self) {
         match self.dice.below(100) {
-            0..40 => self.publish(),
+            0..35 => self.publish(),
+            35..40 => self.be_mortal(),
             40..65 => {
                 let steps = self.dice.below(12);
                 tell(self.tells, format_args!("{steps} steps"));
@@ -176,6 +208,7 @@ impl History {
             93..95 => self.jump(),
             95..96 => self.start_anew(),
             96..98 => self.crash(),
+            98 => self.rest(),
             _ => self.listen(),
         }
     }
@@ -186,8 +219,11 @@ impl History {
             return;
         }
         let retain = self.dice.one_in(5);
+        let secs = LIVES[self.dice.below(3)];
+        let life = [None, Some(secs)][self.dice.below(2)];
         let sent = Sent {
             number: self.written.len(),
+            expiry_secs: life.filter(|_| !retain && self.publishers[publisher].tells_expiry()),
             topic: if retain {
                 format!("r/{publisher}")
             } else {
@@ -201,11 +237,66 @@ impl History {
             }],
             retain,
         };
-        self.written.push(Written {
-            publisher,
-            sent: sent.clone(),
-        });
+        self.write(publisher, &sent);
         self.publishers[publisher].publish(&mut self.world, sent);
+    }
+
+    fn write(&mut self, publisher: usize, sent: &Sent) {
+        let (sent, at) = (sent.clone(), self.world.age());
+        self.written.push(Written { publisher, sent, at });
+    }
+
+    /// A mortal comes, goes or says goodbye.
+    fn be_mortal(&mut self) {
+        let at = self.dice.below(self.mortals.len());
+        if !self.mortals[at].is_connected(&self.world) || self.dice.one_in(4) {
+            let coming = Coming {
+                version: [Version::V311, Version::V5, Version::V5][self.dice.below(3)],
+                clean_start: self.dice.one_in(3),
+                expiry_secs: [0, 2, 5, 100][self.dice.below(4)],
+                will: None,
+            };
+            let delay = [0, 1, 3, 20][self.dice.below(4)];
+            let sent = Sent {
+                number: self.written.len(),
+                topic: format!("w/{at}"),
+                qos: LEVELS[1 + self.dice.below(2)],
+                retain: self.dice.one_in(2),
+                expiry_secs: None,
+            };
+            let has_will = !self.dice.one_in(4);
+            self.come(at, coming, has_will.then_some((sent, delay)));
+            return;
+        }
+        match self.dice.below(6) {
+            0 => self.mortals[at].say_goodbye(&mut self.world, false),
+            1 => self.mortals[at].say_goodbye(&mut self.world, true),
+            2 => self.mortals[at].subscribe(&mut self.world, "t/#"),
+            _ => self.mortals[at].drop_connection(&mut self.world),
+        }
+    }
+
+    fn come(&mut self, at: usize, coming: Coming, will: Option<(Sent, u32)>) {
+        if let Some((sent, _)) = &will {
+            self.write(self.publishers.len() + at, sent);
+        }
+        let delay = |(sent, delay)| (sent, if coming.version == Version::V5 { delay } else { 0 });
+        let will = will.map(delay);
+        self.mortals[at].connect(&mut self.world, &Coming { will, ..coming });
+    }
+
+    /// A quiet moment, in which everything is kept that was to be.
+    fn rest(&mut self) {
+        if !self.world.store_answers || self.world.store_full || self.world.store_stalls_for.is_some() {
+            return;
+        }
+        tell(self.tells, format_args!("a rest"));
+        self.settle();
+        self.world.pass(Duration::from_secs(2));
+        self.settle();
+        for mortal in &mut self.mortals {
+            mortal.settle(&self.world);
+        }
     }
 
     /// Everybody takes in some of what came.
@@ -215,7 +306,7 @@ impl History {
                 publisher.hear(&mut self.world);
             }
         }
-        for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
+        for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher) {
             for _ in 0..self.dice.below(4) {
                 let answers = !self.dice.one_in(8);
                 subscriber.hear(&mut self.world, self.written.len(), answers);
@@ -224,7 +315,7 @@ impl History {
     }
 
     fn living(&self) -> usize {
-        self.publishers.len() + self.subscribers.len() + self.sharers.len()
+        self.publishers.len() + self.subscribers.len() + self.sharers.len() + 1
     }
 
     fn connect(&mut self) {
@@ -237,11 +328,12 @@ impl History {
             return;
         }
         let at = at - self.publishers.len();
-        let mut subscribers = self.subscribers.iter_mut().chain(&mut self.sharers);
+        let mut subscribers = everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher);
         let subscriber = subscribers.nth(at).unwrap();
         if by_takeover || !subscriber.is_connected(&self.world) {
             let window = [0, 1, 2, 5][self.dice.below(4)];
-            subscriber.connect(&mut self.world, window);
+            let aliases_max = [0, 1, 2, 10][self.dice.below(4)];
+            subscriber.connect(&mut self.world, window, aliases_max);
         }
     }
 
@@ -251,7 +343,7 @@ impl History {
             return publisher.drop_connection(&mut self.world);
         }
         let at = at - self.publishers.len();
-        let mut subscribers = self.subscribers.iter().chain(&self.sharers);
+        let mut subscribers = everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher);
         let subscriber = subscribers.nth(at).unwrap();
         subscriber.drop_connection(&mut self.world);
     }
@@ -275,8 +367,12 @@ impl History {
     }
 
     fn change_store(&mut self) {
-        match self.dice.below(8) {
+        match self.dice.below(9) {
             0 | 1 => self.world.store_answers = false,
+            8 => {
+                let shard = self.dice.below(usize::from(self.world.shards()));
+                self.world.store_stalls_for = Some(shard);
+            }
             2 | 3 => self.world.store_full = self.fills,
             4 => self.world.store_reads = false,
             5 => self.world.link_answers = false,
@@ -292,6 +388,7 @@ impl History {
     /// Store and link do what they are for.
     fn mend(&mut self) {
         self.world.store_answers = true;
+        self.world.store_stalls_for = None;
         self.world.store_full = false;
         self.world.store_reads = true;
         self.world.link_answers = true;
@@ -307,6 +404,10 @@ impl History {
     }
 
     fn jump(&mut self) {
+        if !self.jumps {
+            return;
+        }
+        self.jumped = true;
         let days = self.dice.below(800) as u64;
         tell(self.tells, format_args!("the clock says day {days}"));
         self.world
@@ -320,6 +421,13 @@ impl History {
             format_args!("the process is killed, and starts with {shards} shards"),
         );
         self.world.store_full &= self.dice.one_in(2);
+        self.is_timeless |= self.jumped;
+        for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher) {
+            subscriber.meet_crash(&self.world, self.jumped);
+        }
+        for mortal in &mut self.mortals {
+            mortal.meet_crash(&self.world, self.jumped);
+        }
         self.world.begin_crash_into(shards);
     }
 
@@ -327,9 +435,7 @@ impl History {
     fn come_to_rest(&mut self) {
         tell(self.tells, format_args!("everything comes to rest"));
         self.mend();
-        self.settle();
-        self.world.pass(Duration::from_secs(2));
-        self.settle();
+        self.rest();
         for subscriber in self.subscribers.iter().filter(|subscriber| !subscriber.is_kept) {
             if subscriber.is_connected(&self.world) {
                 self.judge(subscriber);
@@ -341,9 +447,9 @@ impl History {
                     publisher.connect(&mut self.world);
                 }
             }
-            for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
+            for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher) {
                 if round == 0 || !subscriber.is_connected(&self.world) {
-                    subscriber.connect(&mut self.world, 0);
+                    subscriber.connect(&mut self.world, 0, 0);
                 }
             }
             self.settle();
@@ -362,7 +468,7 @@ impl History {
             for publisher in &mut self.publishers {
                 busy |= publisher.hear(&mut self.world);
             }
-            for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
+            for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher) {
                 busy |= subscriber.hear(&mut self.world, self.written.len(), true);
             }
             if !busy {
@@ -371,8 +477,83 @@ impl History {
         }
     }
 
+    /// All mortals come once more, are lost at one moment, and each will is published at its own.
+    fn last_wills_are_on_time(&mut self) {
+        let delay = |at| [3_u32, 4][at % 2];
+        for at in 0..self.mortals.len() {
+            let coming = Coming {
+                version: Version::V5,
+                clean_start: false,
+                expiry_secs: 100,
+                will: None,
+            };
+            let sent = Sent {
+                number: self.written.len(),
+                topic: format!("w/{at}"),
+                qos: QoS::ExactlyOnce,
+                retain: self.dice.one_in(2),
+                expiry_secs: None,
+            };
+            self.come(at, coming, Some((sent, delay(at))));
+        }
+        self.settle();
+        let lost = self.world.age();
+        for mortal in &mut self.mortals {
+            mortal.drop_connection(&mut self.world);
+        }
+        self.settle();
+        for _ in 0..6_000 / 500 {
+            self.world.pass(Duration::from_millis(500));
+            self.settle();
+        }
+        for at in 0..self.mortals.len() {
+            let number = self.written.len() - self.mortals.len() + at;
+            let came = applied(&self.watcher, number).map(|applied| applied.at);
+            let due = lost + Duration::from_secs(delay(at).into());
+            assert_eq!(came, Some(due), "the will of {}", self.mortals[at].name);
+        }
+        for mortal in &mut self.mortals {
+            mortal.connect(&mut self.world, &Coming::last());
+            self.world.settle();
+            mortal.settle(&self.world);
+        }
+    }
+
+    /// A will is published exactly when it is owed.
+    fn judge_wills(&self) {
+        let owed_from = self.watcher.owed_from.unwrap();
+        for (number, fate) in self.mortals.iter().flat_map(|mortal| &mortal.fates) {
+            let sent = &self.written[*number].sent;
+            let came = applied(&self.watcher, *number);
+            match fate {
+                Fate::Owed(earliest) => {
+                    assert!(
+                        came.is_some() || self.fills || *number < owed_from,
+                        "nobody got the will {sent:?}"
+                    );
+                    assert!(
+                        came.is_none_or(|came| came.at >= *earliest),
+                        "the will {sent:?} came before {earliest:?}: {came:?}"
+                    );
+                }
+                Fate::Void => {
+                    let seen = self
+                        .subscribers
+                        .iter()
+                        .find(|one| applied(one, *number).is_some());
+                    assert!(
+                        came.is_none() && seen.is_none(),
+                        "the will {sent:?} is published, though its client came back or said goodbye"
+                    );
+                }
+                Fate::Open => {}
+            }
+        }
+    }
+
     fn judge(&self, subscriber: &Subscriber) {
         self.nothing_is_lost(subscriber);
+        self.nothing_comes_too_late(subscriber);
         self.nothing_refused_came(subscriber);
         self.nothing_comes_twice(subscriber);
         self.order_is_kept(subscriber);
@@ -395,6 +576,7 @@ impl History {
         {
             let sent = &self.written[*number].sent;
             let is_owed = owed_from.is_some_and(|from| from <= *number)
+                && self.lasts(*number)
                 && sent.qos > QoS::AtMostOnce
                 && sent.topic.starts_with("t/");
             assert!(!is_owed || came.contains_key(number), "no sharer got {sent:?}");
@@ -417,7 +599,7 @@ impl History {
     /// What was acknowledged on the link's topic was handed to it.
     fn link_has_taken_all(&self) {
         let handed = self.world.link_heard.iter().filter_map(|heard| match heard {
-            LinkHeard::Message { payload, .. } => String::from_utf8_lossy(payload).parse().ok(),
+            LinkHeard::Message { payload, topic, .. } => Some(number_in(payload, topic)),
             LinkHeard::Told(_) => None,
         });
         let handed: BTreeSet<usize> = handed.collect();
@@ -442,7 +624,7 @@ impl History {
             for number in publisher
                 .acknowledged
                 .iter()
-                .filter(|number| **number >= owed_from)
+                .filter(|number| **number >= owed_from && self.lasts(**number))
             {
                 let written = &self.written[*number];
                 if subscriber
@@ -457,6 +639,47 @@ impl History {
                         publisher.name,
                     );
                 }
+            }
+        }
+    }
+
+    /// Whether a message that was acknowledged still is worth something to everybody.
+    fn lasts(&self, number: usize) -> bool {
+        let written = &self.written[number];
+        let life = written.sent.life();
+        life.is_none_or(|life| !self.is_timeless && self.world.age() < written.at + life)
+    }
+
+    /// What is worth nothing any more is not sent for the first time, and what is sent says for how long it is. At QoS 2 the
+    /// delivery begins before, with the record of its id.
+    fn nothing_comes_too_late(&self, subscriber: &Subscriber) {
+        let begun = |applied: &&Applied| applied.dup || applied.qos == QoS::ExactlyOnce;
+        for applied in subscriber.applied.iter().filter(|applied| !begun(applied)) {
+            let Written { publisher, sent, .. } = &self.written[applied.number];
+            let Some(publisher) = self.publishers.get(*publisher) else {
+                continue;
+            };
+            let Some(life) = sent.life().filter(|_| !self.is_timeless) else {
+                continue;
+            };
+            // Its time began when the broker took it, which was before the answer to it came.
+            let Some(answered) = publisher.answered.get(&applied.number) else {
+                continue;
+            };
+            assert!(
+                applied.at < *answered + life,
+                "{} got {sent:?} at {:?}, too late",
+                subscriber.name,
+                applied.at,
+            );
+            if let Some(left) = applied.expiry_secs {
+                let left = Duration::from_secs(left.into());
+                assert!(
+                    left <= life && applied.at + left < *answered + life + Duration::from_secs(1),
+                    "{} got {sent:?} at {:?} for {left:?}",
+                    subscriber.name,
+                    applied.at,
+                );
             }
         }
     }
@@ -488,7 +711,8 @@ impl History {
     }
 
     /// For each publisher, topic and level the first copies come in the order they were published, as far as they were
-    /// published under the subscription: an older one that is sent again may be the first that meets it.
+    /// published under the subscription: an older one that is sent again may be the first that meets it. So may one whose
+    /// time is over before it is delivered.
     fn order_is_kept(&self, subscriber: &Subscriber) {
         let Some(owed_from) = subscriber.owed_from.filter(|_| !self.fills) else {
             return;
@@ -498,9 +722,10 @@ impl History {
         let owed = subscriber
             .applied
             .iter()
-            .filter(|applied| applied.number >= owed_from);
+            .filter(|applied| applied.number >= owed_from)
+            .filter(|applied| self.written[applied.number].sent.life().is_none());
         for applied in owed.filter(|applied| seen.insert(applied.number)) {
-            let Written { publisher, sent } = &self.written[applied.number];
+            let Written { publisher, sent, .. } = &self.written[applied.number];
             let before = last.insert((*publisher, &sent.topic, sent.qos), applied.number);
             assert!(
                 before < Some(applied.number),
@@ -512,22 +737,33 @@ impl History {
         }
     }
 
-    /// Each publisher's retained topic shows its last acknowledged message, or a later one that was not answered.
+    /// Each publisher's retained topic shows its last acknowledged message, or a later one that was not answered; that of a
+    /// mortal shows its last retained will.
     fn last_retained_stands(&mut self) {
         let client = self.world.connect(clean(Version::V5, "looks"));
         self.world.subscribe(client, "r/#", QoS::ExactlyOnce);
+        self.world.subscribe(client, "w/#", QoS::ExactlyOnce);
         let standing: BTreeMap<String, usize> = self
             .world
             .client(client)
             .messages()
-            .map(|message| {
-                (
-                    message.topic.clone(),
-                    String::from_utf8_lossy(&message.payload).parse().unwrap(),
-                )
-            })
+            .map(|message| (message.topic.clone(), number_in(&message.payload, &message.topic)))
             .collect();
         self.world.begin_drop(client);
+        for at in 0..self.mortals.len() {
+            let topic = format!("w/{at}");
+            let seen = self.watcher.applied.iter().map(|applied| applied.number);
+            let is_retained = |number: &usize| {
+                let sent = &self.written[*number].sent;
+                sent.retain && sent.topic == topic
+            };
+            let last = seen.filter(is_retained).max();
+            let stands = standing.get(&topic).copied();
+            assert!(
+                self.fills || stands == last,
+                "the retained will on {topic}: {stands:?}, not {last:?}"
+            );
+        }
         for (at, publisher) in self.publishers.iter().enumerate() {
             let retained = |number: &&usize| self.written[**number].sent.retain;
             let last = publisher.acknowledged.iter().filter(retained).max().copied();
@@ -560,7 +796,11 @@ impl History {
             self.world
                 .retain(cleaner, &format!("r/{at}"), "", QoS::AtLeastOnce);
         }
-        for subscriber in self.subscribers.iter_mut().chain(&mut self.sharers) {
+        for at in 0..self.mortals.len() {
+            self.world
+                .retain(cleaner, &format!("w/{at}"), "", QoS::AtLeastOnce);
+        }
+        for subscriber in everybody(&mut self.subscribers, &mut self.sharers, &mut self.watcher) {
             subscriber.end(&mut self.world);
         }
         for publisher in &self.publishers {
@@ -569,4 +809,18 @@ impl History {
         self.world.settle();
         assert!(self.world.disk().is_empty(), "{:?}", self.world.disk());
     }
+}
+
+/// All who subscribe.
+fn everybody<'a>(
+    subscribers: &'a mut [Subscriber],
+    sharers: &'a mut [Subscriber],
+    watcher: &'a mut Subscriber,
+) -> impl Iterator<Item = &'a mut Subscriber> {
+    subscribers.iter_mut().chain(sharers).chain([watcher])
+}
+
+/// How a message came to a subscriber for the first time.
+fn applied(subscriber: &Subscriber, number: usize) -> Option<&Applied> {
+    subscriber.applied.iter().find(|applied| applied.number == number)
 }

@@ -5,8 +5,11 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod absence;
 mod history;
+mod mortal;
 mod publisher;
+mod sent;
 mod subscriber;
 
 use std::{env, fmt};

@@ -1,21 +1,14 @@
 //! A publisher that keeps its own state over connections, as the protocol asks of it.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use broker_core::testing::{ClientRef, Heard, World, clean, persistent};
-use mqtt_wire::{Ack, Packet, PacketId, Properties, Publish, QoS, Version};
+use mqtt_wire::{Ack, Packet, PacketId, Properties, Property, Publish, QoS, Version, put_property};
 
-use crate::tell;
-
-/// A message as this publisher knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sent {
-    /// Its place among all messages of the history: also its payload.
-    pub(crate) number: usize,
-    pub(crate) topic: String,
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
-}
+use crate::{sent::Sent, tell};
 
 #[derive(Debug)]
 struct Outstanding {
@@ -38,6 +31,11 @@ pub(crate) struct Publisher {
     had_session: bool,
     outstanding: VecDeque<Outstanding>,
     next_id: PacketId,
+    /// Topics that have an alias on this connection, and how many may have one.
+    aliases: Vec<String>,
+    aliases_max: usize,
+    /// When each message that has an answer got it.
+    pub(crate) answered: BTreeMap<usize, Duration>,
     /// The numbers of the messages that were acknowledged.
     pub(crate) acknowledged: Vec<usize>,
     /// The numbers of the messages that were refused.
@@ -60,6 +58,9 @@ impl Publisher {
             had_session: false,
             outstanding: VecDeque::new(),
             next_id: PacketId::FIRST,
+            aliases: Vec::new(),
+            aliases_max: 0,
+            answered: BTreeMap::new(),
             acknowledged: Vec::new(),
             refused: Vec::new(),
         }
@@ -79,6 +80,7 @@ impl Publisher {
         self.connection = Some(connection);
         self.heard = 0;
         self.open = false;
+        self.aliases.clear();
     }
 
     pub(crate) fn drop_connection(&self, world: &mut World) {
@@ -96,6 +98,11 @@ impl Publisher {
     pub(crate) fn is_connected(&self, world: &World) -> bool {
         self.connection
             .is_some_and(|connection| world.client(connection).is_connected())
+    }
+
+    /// Whether it can say how long a message is worth anything.
+    pub(crate) fn tells_expiry(&self) -> bool {
+        self.version == Version::V5
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -125,9 +132,14 @@ impl Publisher {
         }
     }
 
-    fn send(&self, world: &mut World, id: PacketId, sent: &Sent, dup: bool) {
+    fn send(&mut self, world: &mut World, id: PacketId, sent: &Sent, dup: bool) {
         let Some(connection) = self.connection else { return };
-        let payload = sent.number.to_string();
+        let payload = sent.payload();
+        let mut block = Vec::new();
+        if let Some(secs) = sent.expiry_secs.filter(|_| self.version == Version::V5) {
+            put_property(&mut block, &Property::MessageExpiryInterval(secs)).unwrap();
+        }
+        let topic = self.put_topic(&mut block, &sent.topic);
         tell(
             self.tells,
             format_args!("    {} sends {sent:?} as {id}, again: {dup}", self.name),
@@ -136,12 +148,25 @@ impl Publisher {
             dup,
             qos: sent.qos,
             retain: sent.retain,
-            topic: &sent.topic,
+            topic,
             packet_id: (sent.qos > QoS::AtMostOnce).then_some(id),
-            properties: Properties::EMPTY,
+            properties: Properties::parse_publish(&block).unwrap(),
             payload: payload.as_bytes(),
         };
         world.begin_send(connection, &Packet::Publish(publish));
+    }
+
+    /// How it names the topic: with an alias from the second time on, as far as there are any.
+    fn put_topic<'a>(&mut self, block: &mut Vec<u8>, topic: &'a str) -> &'a str {
+        let known = self.aliases.iter().position(|known| known == topic);
+        if known.is_none() && self.aliases.len() < self.aliases_max {
+            self.aliases.push(topic.to_owned());
+        }
+        let alias = known.or_else(|| self.aliases.iter().position(|set| set == topic));
+        if let Some(at) = alias {
+            put_property(block, &Property::TopicAlias(at as u16 + 1)).unwrap();
+        }
+        if known.is_some() { "" } else { topic }
     }
 
     /// Takes in the next thing it heard, if there is one.
@@ -155,10 +180,13 @@ impl Publisher {
         self.heard += 1;
         tell(self.tells, format_args!("    {} hears {heard:?}", self.name));
         match heard {
-            Heard::Packet(Packet::ConnAck(connack)) => self.resume(world, connack.session_present),
-            Heard::Packet(Packet::PubAck(ack)) => self.finish(&ack, QoS::AtLeastOnce),
+            Heard::Packet(Packet::ConnAck(connack)) => {
+                self.aliases_max = connack.topic_alias_maximum.map_or(0, usize::from);
+                self.resume(world, connack.session_present);
+            }
+            Heard::Packet(Packet::PubAck(ack)) => self.finish(&ack, QoS::AtLeastOnce, world.age()),
             Heard::Packet(Packet::PubRec(ack)) if ack.reason.is_error() => {
-                self.finish(&ack, QoS::ExactlyOnce)
+                self.finish(&ack, QoS::ExactlyOnce, world.age());
             }
             Heard::Packet(Packet::PubRec(ack)) => self.release(world, ack.packet_id),
             Heard::Packet(Packet::PubComp(ack)) => {
@@ -193,7 +221,7 @@ impl Publisher {
         }
     }
 
-    fn finish(&mut self, ack: &Ack, qos: QoS) {
+    fn finish(&mut self, ack: &Ack, qos: QoS, now: Duration) {
         let is_it =
             |outstanding: &Outstanding| outstanding.id == ack.packet_id && outstanding.sent.qos == qos;
         let Some(at) = self.outstanding.iter().position(is_it) else {
@@ -202,6 +230,7 @@ impl Publisher {
         let Some(outstanding) = self.outstanding.remove(at) else {
             return;
         };
+        self.answered.insert(outstanding.sent.number, now);
         if ack.reason.is_error() {
             self.refused.push(outstanding.sent.number);
         } else {
@@ -218,6 +247,7 @@ impl Publisher {
             && !outstanding.released
         {
             outstanding.released = true;
+            self.answered.insert(outstanding.sent.number, world.age());
             self.acknowledged.push(outstanding.sent.number);
         }
         self.send_pubrel(world, id);

@@ -3,18 +3,24 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU16,
+    time::Duration,
 };
 
 use broker_core::testing::{ClientRef, Heard, Received, World, clean, filter, persistent};
-use mqtt_wire::{Ack, Connect, Packet, PacketId, QoS, RetainHandling, Subscription, Version};
+use mqtt_wire::{Ack, Connect, Packet, PacketId, Properties, QoS, RetainHandling, Subscription, Version};
 
-use crate::tell;
+use crate::{absence::Absence, sent::number_in, tell};
 
 /// A message that was applied, in the order of application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Applied {
     pub(crate) number: usize,
     pub(crate) qos: QoS,
+    /// When it came, and whether it may have come before.
+    pub(crate) at: Duration,
+    pub(crate) dup: bool,
+    /// How long it is worth anything from then on, in seconds.
+    pub(crate) expiry_secs: Option<u32>,
 }
 
 /// One subscriber. Its session outlives its connections, or ends with each.
@@ -26,11 +32,21 @@ pub(crate) struct Subscriber {
     pub(crate) is_kept: bool,
     /// How many unacknowledged messages it takes; 0 for as many as the broker sends.
     window: u16,
+    /// How many aliases it takes.
+    aliases_max: u16,
+    /// How long its session outlasts its connection, if not for ever.
+    life: Option<Duration>,
+    /// Since when it is away, if it was known to be there.
+    absence: Option<Absence>,
+    /// Whether it must have lost its session by the time it came; `None` if that cannot be told.
+    is_forgotten: Option<bool>,
     /// Ids of messages that came on this connection and were not completely acknowledged.
     under_way: BTreeSet<PacketId>,
     /// Its filters with the levels it asks for.
     filters: Vec<(String, QoS)>,
     connection: Option<ClientRef>,
+    /// When it last came.
+    came: Duration,
     heard: usize,
     open: bool,
     had_session: bool,
@@ -56,12 +72,17 @@ impl Subscriber {
             version,
             is_kept,
             window: 0,
+            aliases_max: 0,
+            life: None,
+            absence: None,
+            is_forgotten: Some(false),
             under_way: BTreeSet::new(),
             filters: filters
                 .iter()
                 .map(|(text, qos)| ((*text).to_owned(), *qos))
                 .collect(),
             connection: None,
+            came: Duration::ZERO,
             heard: 0,
             open: false,
             had_session: false,
@@ -72,21 +93,43 @@ impl Subscriber {
         }
     }
 
-    pub(crate) fn connect(&mut self, world: &mut World, window: u16) {
+    /// Its session lasts this long after its connection, and no longer.
+    pub(crate) fn with_life(self, life: Option<Duration>) -> Self {
+        let life = life.filter(|_| self.is_kept && self.version == Version::V5);
+        Self { life, ..self }
+    }
+
+    pub(crate) fn connect(&mut self, world: &mut World, window: u16, aliases_max: u16) {
         if !self.is_kept {
             self.forget();
             return self.connect_as(world, clean(self.version, &self.name));
         }
-        self.window = if self.version == Version::V5 { window } else { 0 };
-        let receive_maximum = NonZeroU16::new(self.window);
-        let connect = persistent(self.version, &self.name);
-        self.connect_as(
-            world,
-            Connect {
-                receive_maximum,
-                ..connect
-            },
-        );
+        let is_new = self.version == Version::V5;
+        self.window = if is_new { window } else { 0 };
+        self.aliases_max = if is_new { aliases_max } else { 0 };
+        let mut connect = Connect {
+            receive_maximum: NonZeroU16::new(self.window),
+            topic_alias_maximum: self.aliases_max,
+            ..persistent(self.version, &self.name)
+        };
+        if let Some(life) = self.life {
+            let now = world.age();
+            let is_known = self
+                .connection
+                .is_none_or(|connection| world.client(connection).connack().is_some());
+            if !is_known {
+                // The session may have ended unnoticed, and another begun.
+                connect.clean_start = true;
+                self.forget();
+            }
+            if !self.is_connected(world) && self.connection.is_some() {
+                self.absence.get_or_insert(Absence::between(self.came, now));
+            }
+            let absence = self.absence.take();
+            self.is_forgotten = absence.map_or(Some(false), |absence| absence.has_lasted(life, now));
+            connect.session_expiry_secs = u32::try_from(life.as_secs()).ok();
+        }
+        self.connect_as(world, connect);
     }
 
     /// Ends its session and begins another.
@@ -101,6 +144,9 @@ impl Subscriber {
         self.version = Version::V5;
         self.is_kept = true;
         self.window = 0;
+        self.aliases_max = 0;
+        self.life = None;
+        self.is_forgotten = Some(false);
         self.forget();
     }
 
@@ -124,16 +170,27 @@ impl Subscriber {
         let connection = world.begin_connect(connect);
         world.client_mut(connection).acknowledges = false;
         self.connection = Some(connection);
+        self.came = world.age();
         self.heard = 0;
         self.under_way.clear();
         self.open = false;
         self.awaited_subacks = 0;
     }
 
-    pub(crate) fn drop_connection(&self, world: &mut World) {
-        if let Some(connection) = self.connection {
+    pub(crate) fn drop_connection(&mut self, world: &mut World) {
+        if let Some(connection) = self.connection.filter(|_| self.is_connected(world)) {
             tell(self.tells, format_args!("{} is lost", self.name));
             world.begin_drop(connection);
+            self.absence = Some(Absence::since(world.age()));
+        }
+    }
+
+    /// The process is about to be killed.
+    pub(crate) fn meet_crash(&mut self, world: &World, jumped: bool) {
+        let now = world.age();
+        match &mut self.absence {
+            Some(absence) => absence.outlasts_a_crash(now, jumped),
+            None => self.absence = Some(Absence::since(now)),
         }
     }
 
@@ -201,11 +258,20 @@ impl Subscriber {
         let answer = match heard {
             Heard::Packet(Packet::ConnAck(connack)) => {
                 let present = connack.session_present;
-                assert!(
-                    present || !self.had_session,
-                    "the session of {} is gone",
-                    self.name
-                );
+                if let Some(forgotten) = self.is_forgotten.filter(|_| self.had_session) {
+                    assert_eq!(
+                        present, !forgotten,
+                        "whether the session of {} is present",
+                        self.name
+                    );
+                }
+                if !present {
+                    self.forget();
+                }
+                if self.is_forgotten.is_none() {
+                    // It may have been over for a while, and come back with a crash.
+                    self.owed_from = None;
+                }
                 self.open = true;
                 self.had_session = true;
                 None
@@ -241,7 +307,7 @@ impl Subscriber {
     }
 
     fn take(&mut self, message: &Received) -> Option<Packet<'static>> {
-        let number = String::from_utf8_lossy(&message.payload).parse().unwrap();
+        let number = number_in(&message.payload, &message.topic);
         let Some(id) = message.id else {
             self.apply(message, number);
             return None;
@@ -274,8 +340,14 @@ impl Subscriber {
     /// What comes because of a new subscription is a copy of its own, and has no place in the order.
     fn apply(&mut self, message: &Received, number: usize) {
         if !message.retain {
-            let qos = message.qos;
-            self.applied.push(Applied { number, qos });
+            let properties = Properties::parse_publish(&message.properties).unwrap();
+            self.applied.push(Applied {
+                number,
+                qos: message.qos,
+                at: message.at,
+                dup: message.dup,
+                expiry_secs: properties.message_expiry_secs(),
+            });
         }
     }
 }

@@ -367,6 +367,12 @@ impl World {
     }
 
     fn advance(&mut self, to: Moment) {
+        // No round lasts so long that time passes in it.
+        for home in 0..self.homes.len() {
+            if self.home(home).in_round {
+                self.carry_out(home);
+            }
+        }
         self.wall.0 += to.as_millis() - self.now.as_millis();
         self.now = to;
     }
