@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use broker::Overload;
 use metrics_exporter_prometheus::PrometheusHandle;
 use plugin_api::{Access, Authorize, Decision, Principal};
 use serde_json::json;
@@ -38,8 +39,9 @@ pub(crate) fn operator_routes(status: Status) -> Router {
         .with_state(status)
 }
 
-/// Ready, or degraded with what was set aside and what keeps the store from taking more. A degraded broker serves everything
-/// that was not damaged; where it takes no more, the status is 503, so that others get the new work.
+/// Ready, or degraded with what was set aside, what keeps the store from taking more and what is done because memory is
+/// short. A degraded broker serves everything that was not damaged; where it takes no more, or nobody new, the status is 503,
+/// so that others get the new work.
 async fn readiness(State(status): State<Status>) -> Response {
     let problem = crate::alarm::problem(&status.store);
     let damage: Vec<_> = status
@@ -48,13 +50,15 @@ async fn readiness(State(status): State<Status>) -> Response {
         .into_iter()
         .map(|item| json!({ "file": item.file, "reason": item.reason, "may_have_held": item.may_have_held }))
         .collect();
-    let is_well = damage.is_empty() && problem.is_none();
+    let memory = status.broker.memory_problem();
+    let is_well = damage.is_empty() && problem.is_none() && memory.is_none();
     let word = if is_well { "ready" } else { "degraded" };
-    let code = match problem {
-        None => StatusCode::OK,
-        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    let code = if problem.is_some() || status.broker.overload() == Overload::Refusing {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
     };
-    let page = json!({ "status": word, "set_aside": damage, "store": problem });
+    let page = json!({ "status": word, "set_aside": damage, "store": problem, "memory": memory });
     (code, Json(page)).into_response()
 }
 

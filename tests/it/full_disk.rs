@@ -155,7 +155,7 @@ fn waiting_messages_are_drained_while_the_disk_is_full_and_nothing_acknowledged_
         readiness(http),
         (
             200,
-            serde_json::json!({ "status": "ready", "set_aside": [], "store": null })
+            serde_json::json!({ "status": "ready", "set_aside": [], "store": null, "memory": null })
         )
     );
 

@@ -13,6 +13,7 @@ mod full_disk;
 mod listeners;
 mod mistakes;
 mod offline_device;
+mod overload;
 mod permissions;
 mod stalled_peers;
 mod start;

@@ -67,11 +67,30 @@ impl<'a> Check<'a> {
         let bytes = parse(&text, &SIZES).filter(|bytes| allowed.contains(bytes));
         let fits = bytes.and_then(|bytes| T::try_from(bytes).ok());
         fits.unwrap_or_else(|| {
-            let (from, to) = (show(*allowed.start(), &SIZES), show(*allowed.end(), &SIZES));
-            let allowed = format!("a size with its unit, from \"{from}\" to \"{to}\"");
-            self.problem(key, format!("{text:?}"), allowed);
+            self.problem(key, format!("{text:?}"), sizes(&allowed));
             default
         })
+    }
+
+    /// A size with its unit, or `"none"`.
+    pub fn size_or_none(
+        &mut self,
+        key: &str,
+        typed: Option<String>,
+        default: Option<u64>,
+        allowed: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let Some(text) = typed else { return default };
+        if text == "none" {
+            return None;
+        }
+        let fits = parse(&text, &SIZES).filter(|bytes| allowed.contains(bytes));
+        if fits.is_none() {
+            let allowed = format!("\"none\", or {}", sizes(&allowed));
+            self.problem(key, format!("{text:?}"), allowed);
+            return default;
+        }
+        fits
     }
 
     /// A time with its unit, as in `"500ms"` or `"7d"`.
@@ -147,6 +166,11 @@ impl<'a> Check<'a> {
         let path = format!("{}.{key}", self.section);
         self.problems.push(Problem::new(path, found, allowed));
     }
+}
+
+fn sizes(allowed: &RangeInclusive<u64>) -> String {
+    let (from, to) = (show(*allowed.start(), &SIZES), show(*allowed.end(), &SIZES));
+    format!("a size with its unit, from \"{from}\" to \"{to}\"")
 }
 
 fn time(text: &str, allowed: &RangeInclusive<Duration>) -> Option<Duration> {

@@ -44,6 +44,8 @@ pub(crate) enum Pause {
     Unacknowledged = 16,
     /// It has published more than it may in so short a time.
     Allowance = 32,
+    /// It has published more than it may while memory is short.
+    Overload = 64,
 }
 
 /// What is remembered of the last topic a client published to, so that the next message on it costs no look-up.

@@ -31,6 +31,8 @@ pub struct Counters {
     pub dropped_queue_full: u64,
     /// `QoS` 0 messages not sent because the client reads too slowly.
     pub dropped_slow_reader: u64,
+    /// `QoS` 0 messages not sent because memory is short and the client lags behind.
+    pub dropped_overload: u64,
     /// Messages that expired before they could be sent.
     pub dropped_expired: u64,
     /// Messages larger than their receiver takes.
@@ -41,6 +43,8 @@ pub struct Counters {
     pub denied: u64,
     /// Times a client was read more slowly because it published too much.
     pub slowed_publishers: u64,
+    /// Times a client was read more slowly because it published above `QoS` 0 while memory was short.
+    pub slowed_by_overload: u64,
     /// Connections closed for malformed packets or broken rules.
     pub protocol_errors: u64,
     /// Sessions taken over by another connection.
@@ -57,4 +61,15 @@ pub struct Counters {
     pub shared_returned: u64,
     /// Stored messages that could not be read back.
     pub damaged_messages: u64,
+}
+
+impl Counters {
+    /// Notes that a `QoS` 0 message is dropped for a client that reads too slowly by itself, or only while memory is short.
+    pub(crate) const fn drop_for_lag(&mut self, by_itself: bool) {
+        if by_itself {
+            self.dropped_slow_reader += 1;
+        } else {
+            self.dropped_overload += 1;
+        }
+    }
 }

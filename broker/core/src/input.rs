@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mqtt_wire::{ClientId, Connect, DecodeError, Packet, QoS, ReasonCode, TopicFilter};
 
-use crate::{Badge, EntranceId, WallTime, mail::Mail, recall::Page};
+use crate::{Badge, EntranceId, Overload, WallTime, mail::Mail, recall::Page};
 
 /// A socket of this shard, by the slot the outside keeps it in. A slot is used again only after the connection that had
 /// it was closed on both sides: by `Output::Close` or `Input::Lost`.
@@ -198,6 +198,8 @@ pub enum Input<'a> {
         /// If not, messages that would have to be kept are refused, and everything else goes on.
         enough: bool,
     },
+    /// How near memory is to its ceiling. It is taken to be far, until told.
+    Overload(Overload),
     /// The policy has changed: remembered verdicts no longer hold.
     PolicyChanged,
     /// The wall clock's reading. Told at the start, and then every few seconds.

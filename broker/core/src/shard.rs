@@ -3,6 +3,7 @@
 pub(crate) mod distribute;
 mod groups;
 mod links;
+mod overload;
 pub(crate) mod post;
 mod recalls;
 mod retry;
@@ -13,8 +14,8 @@ use ahash::{HashMap, RandomState};
 use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 
 use crate::{
-    ConnectionId, Counters, Departure, Entrance, Input, Moment, MountPoint, Output, Outputs, Settings,
-    ShardId, Shelf, WallTime,
+    ConnectionId, Counters, Departure, Entrance, Input, Moment, MountPoint, Output, Outputs, Overload,
+    Settings, ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending, connect::Arrival},
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
     record,
@@ -39,6 +40,9 @@ pub struct Shard {
     /// no expiry.
     pub(crate) steady: WallTime,
     pub(crate) counters: Counters,
+    pub(crate) overload: Overload,
+    /// Unsent bytes for one connection beyond which `QoS` 0 messages to it are dropped at present.
+    pub(crate) lag_bytes_max: usize,
     pub(crate) clients: Vec<Option<Client>>,
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
@@ -94,6 +98,8 @@ impl Shard {
         let mut shard = Self {
             id,
             shards: shards.max(1),
+            overload: Overload::Calm,
+            lag_bytes_max: settings.unsent_bytes_max,
             settings,
             now: Moment::START,
             wall: recovered.wall,
@@ -181,6 +187,7 @@ impl Shard {
             Input::LinkAnswered { number, answer } => self.take_answer(number, answer, out),
             Input::Expel { client_id, reason } => self.expel_client(&client_id, reason, out),
             Input::Room { enough } => self.holds.has_room = enough,
+            Input::Overload(overload) => self.take_overload(overload, out),
             Input::PolicyChanged => self.policy += 1,
             Input::Wall { now } => self.wall = now,
             Input::Tick => self.tick(out),
@@ -323,7 +330,12 @@ impl Shard {
                 Timer::KeepAlive { connection, serial } => {
                     self.look_for_silence(Line { connection, serial }, out)
                 }
-                Timer::Allowance { connection, serial } => self.allow_on(Line { connection, serial }, out),
+                Timer::Allowance { connection, serial } => {
+                    self.read_on(Line { connection, serial }, Pause::Allowance, out);
+                }
+                Timer::Overload { connection, serial } => {
+                    self.read_on(Line { connection, serial }, Pause::Overload, out);
+                }
                 Timer::SessionExpiry { session } => self.session_due(session, out),
                 Timer::Will { session } => self.will_due(session, out),
                 Timer::LinkDeadline { number } => self.link_deadline(number, out),

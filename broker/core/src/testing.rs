@@ -18,7 +18,7 @@ pub use moves::{clean, filter, message, persistent};
 
 use crate::{
     Answer, Authentication, Badge, Batch, ConnectionId, EntranceId, Input, LinkMessage, Mail, Moment, Output,
-    Outputs, Question, Recall, Settings, Shard, ShardId, Told, WallTime, recover,
+    Outputs, Overload, Question, Recall, Settings, Shard, ShardId, Told, WallTime, recover,
 };
 
 /// A small generator of numbers: the same seed gives the same numbers.
@@ -221,6 +221,14 @@ impl World {
     pub fn tell_of_room(&mut self, enough: bool) {
         for home in 0..self.homes.len() {
             self.step(home, Input::Room { enough });
+        }
+        self.settle();
+    }
+
+    /// Memory is this near to its ceiling.
+    pub fn tell_of_overload(&mut self, overload: Overload) {
+        for home in 0..self.homes.len() {
+            self.step(home, Input::Overload(overload));
         }
         self.settle();
     }

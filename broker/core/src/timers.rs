@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     KeepAlive { connection: ConnectionId, serial: u64 },
     /// A client may be read again that had published too much.
     Allowance { connection: ConnectionId, serial: u64 },
+    /// The same where memory was short.
+    Overload { connection: ConnectionId, serial: u64 },
     /// A session ends, unless its client has come back.
     SessionExpiry { session: SessionId },
     /// A will is published, unless its client has come back.

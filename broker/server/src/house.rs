@@ -8,12 +8,12 @@ use std::{
 use broker_core::ShardId;
 
 use crate::{
-    clock::Clock, gate::Desk, handshake::Flapping, journal::Journal, mailbox::Mailbox, recall::Recalls,
-    settings,
+    clock::Clock, gate::Desk, handshake::Flapping, journal::Journal, mailbox::Mailbox, memory::Memory,
+    recall::Recalls, settings,
 };
 
-/// Shared, and never changed while the broker runs but for what is in the mailboxes, who connects too often and what was
-/// told.
+/// Shared, and never changed while the broker runs but for what is in the mailboxes, who connects too often, what memory
+/// there is and what was told.
 #[derive(Debug)]
 pub(crate) struct House {
     pub(crate) clock: Clock,
@@ -27,6 +27,7 @@ pub(crate) struct House {
     /// Who connects too often, if anybody cares.
     pub(crate) flapping: Option<Flapping>,
     pub(crate) recalls: Recalls,
+    pub(crate) memory: Memory,
 }
 
 impl House {

@@ -22,6 +22,7 @@ mod journal;
 mod link;
 mod listener;
 mod mailbox;
+mod memory;
 mod metrics;
 mod origin;
 mod recall;
@@ -33,8 +34,8 @@ mod worker;
 
 pub mod settings;
 
-// What a journal keeps, in the words of the rules.
-pub use broker_core::{Batch, Op, Shelf, Visit};
+// What a journal keeps and an operator reads, in the words of the rules.
+pub use broker_core::{Batch, Op, Overload, Shelf, Visit};
 
 pub use drain::Undrained;
 pub use error::StartError;

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use broker_core::{Answer, ConnectionId, Counters, LinkMessage, Mail, Page, ShardId};
+use broker_core::{Answer, ConnectionId, Counters, LinkMessage, Mail, Overload, Page, ShardId};
 use mqtt_wire::{ClientId, ReasonCode};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -49,6 +49,8 @@ pub(crate) enum Letter {
     LinkAnswered { number: u64, answer: Answer },
     /// An operator wants a client gone.
     Expel { client_id: ClientId, reason: ReasonCode },
+    /// Memory is nearer to its ceiling than before, or less near.
+    Overload(Overload),
     /// Remembered verdicts no longer hold.
     PolicyChanged,
     /// Somebody wants to know how things stand.

@@ -111,12 +111,14 @@ fn add(sum: &mut Counters, other: &Counters) {
         payload_bytes_sent,
         dropped_queue_full,
         dropped_slow_reader,
+        dropped_overload,
         dropped_expired,
         dropped_too_large,
         dropped_unnamed,
         denied,
         protocol_errors,
         slowed_publishers,
+        slowed_by_overload,
         takeovers,
         sessions_expired,
         refused_no_room,
@@ -139,12 +141,14 @@ fn add(sum: &mut Counters, other: &Counters) {
     sum.payload_bytes_sent += payload_bytes_sent;
     sum.dropped_queue_full += dropped_queue_full;
     sum.dropped_slow_reader += dropped_slow_reader;
+    sum.dropped_overload += dropped_overload;
     sum.dropped_expired += dropped_expired;
     sum.dropped_too_large += dropped_too_large;
     sum.dropped_unnamed += dropped_unnamed;
     sum.denied += denied;
     sum.protocol_errors += protocol_errors;
     sum.slowed_publishers += slowed_publishers;
+    sum.slowed_by_overload += slowed_by_overload;
     sum.takeovers += takeovers;
     sum.sessions_expired += sessions_expired;
     sum.refused_no_room += refused_no_room;
@@ -180,6 +184,21 @@ pub(crate) fn describe() {
         "twinmq_unsent_bytes",
         Unit::Bytes,
         "Bytes that sockets have not taken yet."
+    );
+    describe_gauge!(
+        "twinmq_overload_stage",
+        "What is done because memory is short: 0 nothing, 1 publishers are slowed, 2 and QoS 0 is dropped for receivers that \
+         lag, 3 and no connections are let in."
+    );
+    describe_gauge!(
+        "twinmq_memory_bytes",
+        Unit::Bytes,
+        "Resident memory of the process, where there is a ceiling."
+    );
+    describe_gauge!(
+        "twinmq_memory_max_bytes",
+        Unit::Bytes,
+        "The ceiling of it (broker.memory_max)."
     );
     describe_gauge!("twinmq_uptime_seconds", Unit::Seconds, "Time since the start.");
     describe_counter!(
@@ -227,7 +246,11 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "twinmq_publishers_slowed_total",
-        "Times a client was read more slowly because it published too much."
+        "Times a client was read more slowly because it published too much, by reason."
+    );
+    describe_counter!(
+        "twinmq_receivers_given_up_total",
+        "Connections closed because their peer took nothing of what waited for it for too long."
     );
     describe_counter!(
         "twinmq_takeovers_total",
@@ -277,7 +300,12 @@ fn record(stats: &Stats) {
     counter!("twinmq_sent_bytes_total").absolute(stats.bytes_sent);
     counter!("twinmq_denied_total").absolute(counters.denied);
     counter!("twinmq_protocol_errors_total").absolute(counters.protocol_errors);
-    counter!("twinmq_publishers_slowed_total").absolute(counters.slowed_publishers);
+    for (reason, slowed) in [
+        ("limit", counters.slowed_publishers),
+        ("overload", counters.slowed_by_overload),
+    ] {
+        counter!("twinmq_publishers_slowed_total", "reason" => reason).absolute(slowed);
+    }
     counter!("twinmq_takeovers_total").absolute(counters.takeovers);
     counter!("twinmq_sessions_expired_total").absolute(counters.sessions_expired);
     counter!("twinmq_messages_refused_total", "reason" => "no_room").absolute(counters.refused_no_room);
@@ -292,10 +320,11 @@ pub(crate) fn dropped_messages(counters: &Counters) -> u64 {
     dropped(counters).iter().map(|(_, count)| count).sum()
 }
 
-const fn dropped(counters: &Counters) -> [(&'static str, u64); 5] {
+const fn dropped(counters: &Counters) -> [(&'static str, u64); 6] {
     [
         ("queue_full", counters.dropped_queue_full),
         ("slow_reader", counters.dropped_slow_reader),
+        ("overload", counters.dropped_overload),
         ("expired", counters.dropped_expired),
         ("too_large", counters.dropped_too_large),
         ("unnamed", counters.dropped_unnamed),

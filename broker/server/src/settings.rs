@@ -5,6 +5,8 @@ use std::time::Duration;
 use plugin_api::{Check, Problem};
 use serde::Deserialize;
 
+use crate::memory;
+
 mod address;
 mod entrance;
 mod listener;
@@ -40,6 +42,9 @@ pub struct RawBroker {
     /// What sockets have not yet taken, in all, beyond which no more is read. Receivers that have stopped taking do not
     /// count.
     pub unsent_bytes_max: Option<String>,
+    /// Resident memory of the process beyond which nobody new is let in, or `none`. By default four fifths of what the
+    /// process may have.
+    pub memory_max: Option<String>,
     /// How long a receiver may take nothing of what waits for it before it is disconnected.
     pub send_timeout: Option<String>,
     /// How often a client may come in within the window before it is banned.
@@ -73,6 +78,8 @@ pub struct Broker {
     pub gate_timeout: Duration,
     /// Unsent bytes of the whole broker beyond which no more is read.
     pub unsent_bytes_max: usize,
+    /// The ceiling of the process's resident memory in bytes, if it has one.
+    pub memory_max: Option<u64>,
     /// How long a receiver may take nothing.
     pub send_timeout: Duration,
     /// When a client connects too often, if ever.
@@ -177,6 +184,12 @@ impl RawBroker {
                 self.unsent_bytes_max,
                 32 << 20,
                 MIB..=BYTES_MAX,
+            ),
+            memory_max: check.size_or_none(
+                "memory_max",
+                self.memory_max,
+                memory::available().map(|bytes| bytes / 5 * 4),
+                16 * MIB..=BYTES_MAX,
             ),
             send_timeout: check.duration("send_timeout", self.send_timeout, secs(15), secs(1)..=secs(3600)),
             flapping: flapping(

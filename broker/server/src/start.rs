@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use broker_core::{EntranceId, Recovered, Shard, ShardId};
+use broker_core::{EntranceId, Overload, Recovered, Shard, ShardId};
 use mqtt_wire::{ClientId, ReasonCode};
 use plugin_api::{Link, LinkSpec};
 use rustls::ServerConfig;
@@ -26,6 +26,7 @@ use crate::{
     link::{Attached, Door},
     listener::{Handshakes, Listener, Reception, Seats, Visitors, tls},
     mailbox::{Letter, Mailbox},
+    memory::{self, Measured, Memory},
     metrics::{self, Stats},
     recall::{self, Recalls},
     settings::{self, Address, Settings},
@@ -39,6 +40,7 @@ pub struct Broker {
     shards: Vec<Shard>,
     listeners: Vec<Planned>,
     links: Vec<Attached>,
+    measure: Measured,
     runtime: runtime::Handle,
 }
 
@@ -114,6 +116,7 @@ impl Broker {
             gates: Arc::new(Desk::new(gates, runtime.clone(), broker.gate_timeout)),
             flapping: broker.flapping.map(Flapping::new),
             recalls: Recalls::default(),
+            memory: Memory::default(),
             settings: broker,
             rules,
         };
@@ -122,6 +125,7 @@ impl Broker {
             shards,
             listeners,
             links: Vec::new(),
+            measure: Measured(Box::new(memory::resident)),
             runtime,
         })
     }
@@ -151,6 +155,11 @@ impl Broker {
         Some(visitors)
     }
 
+    /// Lets this say how many bytes of memory the process has, instead of asking the system.
+    pub fn measure_memory_by(&mut self, measure: impl FnMut() -> Option<u64> + Send + 'static) {
+        self.measure = Measured(Box::new(measure));
+    }
+
     /// Listens, and starts all threads.
     ///
     /// # Errors
@@ -161,6 +170,7 @@ impl Broker {
             shards,
             listeners,
             links,
+            measure,
             runtime,
         } = self;
         metrics::describe();
@@ -172,6 +182,7 @@ impl Broker {
         info!(
             shards = house.settings.shards,
             connections_max = house.settings.connections_max,
+            memory_max = house.settings.memory_max,
             "the broker starts"
         );
         let threads = start_threads(&house, shards, links.into())?;
@@ -181,13 +192,18 @@ impl Broker {
             runtime.spawn(listener.serve(Arc::clone(&house), Arc::clone(&handshakes), stopped.clone()));
         }
         if let Some(interval) = house.settings.sys_interval {
-            let (house, mut stopped) = (Arc::clone(&house), stopped);
-            runtime.spawn(async move {
-                tokio::select! {
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                    () = metrics::keep_up(house, interval) => {}
-                }
-            });
+            beside(
+                &runtime,
+                stopped.clone(),
+                metrics::keep_up(Arc::clone(&house), interval),
+            );
+        }
+        if let Some(bytes_max) = house.settings.memory_max {
+            beside(
+                &runtime,
+                stopped,
+                memory::watch(Arc::clone(&house), bytes_max, measure.0),
+            );
         }
         Ok(Handle {
             house,
@@ -196,6 +212,20 @@ impl Broker {
             threads: Mutex::new(threads),
         })
     }
+}
+
+/// Does something until the broker stops.
+fn beside(
+    runtime: &runtime::Handle,
+    mut stopped: watch::Receiver<bool>,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => {}
+            () = work => {}
+        }
+    });
 }
 
 fn tell_recovered(recovered: &[Recovered]) {
@@ -253,6 +283,18 @@ impl Handle {
     /// How things stand. Also brings the metrics up to date.
     pub async fn stats(&self) -> Stats {
         metrics::take_stock(&self.house).await
+    }
+
+    /// How near memory is to its ceiling.
+    #[must_use]
+    pub fn overload(&self) -> Overload {
+        self.house.memory.overload()
+    }
+
+    /// What is done because memory runs short, if it does, in words for operators.
+    #[must_use]
+    pub fn memory_problem(&self) -> Option<String> {
+        self.house.memory.problem(self.house.settings.memory_max?)
     }
 
     /// Disconnects a client, if it is connected. Its session stays.

@@ -284,6 +284,7 @@ impl Worker {
             }
             Letter::LinkAnswered { number, answer } => self.step(Input::LinkAnswered { number, answer }),
             Letter::Expel { client_id, reason } => self.step(Input::Expel { client_id, reason }),
+            Letter::Overload(overload) => self.step(Input::Overload(overload)),
             Letter::PolicyChanged => self.step(Input::PolicyChanged),
             Letter::Count(asker) => self.askers.push(asker),
             Letter::ShutDown => {
@@ -346,6 +347,7 @@ impl Worker {
             self.step(Input::Tick);
         }
         for connection in self.backlog.look(self.now, &mut self.connections, &self.outputs) {
+            metrics::counter!("twinmq_receivers_given_up_total").increment(1);
             debug!(
                 connection = connection.0,
                 "a receiver has taken nothing for too long; its connection is closed"

@@ -49,6 +49,12 @@ fn what_is_typed_is_used_up_to_both_ends_of_its_range() {
             check.interval("bell", text("never"), SECOND, SECOND..=SECOND * 9),
             None
         );
+        assert_eq!(
+            check.size_or_none("roof", text("2KiB"), Some(7), 0..=4096),
+            Some(2048)
+        );
+        assert_eq!(check.size_or_none("roof", text("none"), Some(7), 0..=4096), None);
+        assert_eq!(check.size_or_none("roof", None, Some(7), 0..=4096), Some(7));
         assert!(!check.choice("light", text("off"), true, &[("on", true), ("off", false)]));
         assert!(check.address("door", "[::1]:0").is_some());
     });
@@ -70,6 +76,10 @@ fn every_mistake_is_told_with_its_key_what_was_found_and_what_is_allowed() {
             check.interval("bell", text("0s"), SECOND, SECOND..=SECOND * 60),
             None
         );
+        assert_eq!(
+            check.size_or_none("roof", text("never"), Some(7), 1024..=4096),
+            Some(7)
+        );
         assert!(check.choice("light", text("dim"), true, &[("on", true), ("off", false)]));
         assert_eq!(check.address("door", "localhost:1"), None);
     });
@@ -81,6 +91,7 @@ fn every_mistake_is_told_with_its_key_what_was_found_and_what_is_allowed() {
             r#"room.floor: found "1B", allowed: a size with its unit, from "1MiB" to "1024GiB""#,
             r#"room.nap: found "10", allowed: a time with its unit, from "0ms" to "90s""#,
             r#"room.bell: found "0s", allowed: "never", or a time with its unit, from "1s" to "1min""#,
+            r#"room.roof: found "never", allowed: "none", or a size with its unit, from "1KiB" to "4KiB""#,
             r#"room.light: found "dim", allowed: "on", "off""#,
             r#"room.door: found "localhost:1", allowed: an IP address and a port, for example "127.0.0.1:1883" or "[::]:8883""#,
         ]

@@ -7,7 +7,7 @@ use mqtt_wire::{PacketId, Publish, QoS, ReasonCode, Version};
 
 use super::{LastTopic, Pause, Reply};
 use crate::{
-    ConnectionId, Expiry, Output, Outputs, Shard,
+    ConnectionId, Expiry, Output, Outputs, Overload, Shard,
     hold::{Due, Line},
     mail::Keep,
     message::Message,
@@ -97,29 +97,41 @@ impl Shard {
     /// A client that publishes more than it may is read no further for a while.
     fn use_allowance(&mut self, connection: ConnectionId, publish: &Publish<'_>) {
         let now = self.now;
+        let is_slowed = self.overload >= Overload::Slowing && publish.qos > QoS::AtMostOnce;
         let Some(client) = self.client_mut(connection) else {
             return;
         };
-        let Some(allowance) = &mut client.allowance else {
+        if client.allowance.is_none() && !is_slowed {
             return;
-        };
+        }
+        let serial = client.serial;
+        let allowance = client.allowance.get_or_insert_default();
         let bytes = publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
-        if let Some(wait) = allowance.take(bytes, now) {
+        let wait = allowance.take(bytes, now);
+        let overload = is_slowed
+            .then(|| allowance.take_in_overload(bytes, now))
+            .flatten();
+        if let Some(wait) = wait {
             client.pause(Pause::Allowance);
-            let serial = client.serial;
             self.counters.slowed_publishers += 1;
             self.timers
                 .set(now + wait, Timer::Allowance { connection, serial });
         }
+        if let Some(wait) = overload
+            && let Some(client) = self.client_mut(connection)
+        {
+            client.pause(Pause::Overload);
+            self.counters.slowed_by_overload += 1;
+            self.timers
+                .set(now + wait, Timer::Overload { connection, serial });
+        }
     }
 
-    /// A client has waited for long enough.
-    pub(crate) fn allow_on(&mut self, line: Line, out: &mut Outputs) {
+    /// A client has waited for long enough. Should memory have been short before and be so again, it has waited for less:
+    /// its next message makes it wait anew.
+    pub(crate) fn read_on(&mut self, line: Line, why: Pause, out: &mut Outputs) {
         let connection = line.connection;
-        if self
-            .client_on(line)
-            .is_some_and(|client| client.resume(Pause::Allowance))
-        {
+        if self.client_on(line).is_some_and(|client| client.resume(why)) {
             out.duties.push(Output::Read { connection });
         }
     }

@@ -34,8 +34,9 @@ impl Shard {
         let connection = session.connection?;
         let client = self.clients.get_mut(connection.0 as usize)?.as_mut()?;
         let unsent = out.outbox(connection).map_or(0, Outbox::len);
-        if qos == QoS::AtMostOnce && unsent > self.settings.unsent_bytes_max {
-            self.counters.dropped_slow_reader += 1;
+        if qos == QoS::AtMostOnce && unsent > self.lag_bytes_max {
+            self.counters
+                .drop_for_lag(unsent > self.settings.unsent_bytes_max);
             return Some(false);
         }
         let window = usize::from(client.receive_maximum);
@@ -93,6 +94,10 @@ impl Shard {
         retain: bool,
         replace: Option<u64>,
     ) -> bool {
+        if qos == QoS::AtMostOnce && replace.is_none() && self.lags_in_overload(target.session) {
+            self.counters.drop_for_lag(false);
+            return false;
+        }
         let message = publication.share();
         let Some(session) = self.sessions.get_mut(target.session) else {
             return false;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mqtt_wire::{PacketId, QoS};
 
 use crate::{
-    Outputs, Shard, ShardId, Shelf,
+    Outbox, Outputs, Shard, ShardId, Shelf,
     burst::Burst,
     client::Publication,
     hold::{Due, HeldMessage, HoldId, NewEntry, Outcome, Receiver, Set, What},
@@ -243,18 +243,17 @@ impl Shard {
     ) -> Option<bool> {
         let settings = Arc::clone(&self.settings);
         let qos = message.qos.min(target.qos);
+        let lags = self.lags_in_overload(target.session);
         let session = self.sessions.get_mut(target.session)?;
         let online = session.is_connected();
         let stands_on_disk = session.durable() && qos > QoS::AtMostOnce;
         if !online && !stands_on_disk {
             return None;
         }
-        let slow = |connection| {
-            out.outbox(connection)
-                .is_some_and(|outbox| outbox.len() > settings.unsent_bytes_max)
-        };
-        if qos == QoS::AtMostOnce && session.connection.is_some_and(slow) {
-            self.counters.dropped_slow_reader += 1;
+        let outbox = session.connection.and_then(|connection| out.outbox(connection));
+        let unsent = outbox.map_or(0, Outbox::len);
+        if qos == QoS::AtMostOnce && (unsent > self.lag_bytes_max || lags) {
+            self.counters.drop_for_lag(unsent > settings.unsent_bytes_max);
             return Some(false);
         }
         if session

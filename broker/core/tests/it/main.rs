@@ -15,6 +15,7 @@ mod keepalive;
 mod links;
 mod mount_points;
 mod order;
+mod overload;
 mod packet_ids;
 mod properties;
 mod qos0;

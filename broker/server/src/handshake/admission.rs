@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use broker_core::EntranceId;
+use broker_core::{EntranceId, Overload};
 use mqtt_wire::{ClientId, Connect, ReasonCode, Version};
 use plugin_api::{Access, Login, Peer, Principal, Secret, Transport};
 use tokio::sync::watch;
@@ -71,6 +71,9 @@ impl WayIn<'_> {
         if !door.versions.contains(&version) {
             let why = "this version of MQTT is not spoken at this listener (listener.versions)".into();
             return Err(refuse(ReasonCode::UnsupportedProtocolVersion, why));
+        }
+        if house.memory.overload() == Overload::Refusing {
+            return Err(Turned::Overloaded { version });
         }
         let Some(seat) = door.seats.take() else {
             return Err(refuse(ReasonCode::ServerBusy, "all connections are taken".into()));

@@ -23,6 +23,8 @@ pub(super) enum Turned {
     Gone(String),
     /// Another has its place.
     GaveWay,
+    /// There is no memory for it.
+    Overloaded { version: Version },
     /// It is told why.
     Down {
         version: Version,
@@ -35,6 +37,8 @@ pub(super) enum Turned {
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES_MAX: usize = 64 * 1024;
 
+const OVERLOADED: &str = "memory is short (broker.memory_max)";
+
 impl Turned {
     /// Counts it, and has a line about it in the log.
     pub(super) fn report(&self, peer: Peer, door: &Door, house: &House) {
@@ -45,17 +49,13 @@ impl Turned {
             }
             Self::Gone(why) => debug!(listener = door.name, %peer, why, "connection lost in its handshake"),
             Self::GaveWay => {}
+            Self::Overloaded { .. } => {
+                metrics::counter!("twinmq_connections_refused_total", "reason" => "overload").increment(1);
+                tell_refused(peer, ReasonCode::ServerBusy, OVERLOADED, door, house);
+            }
             Self::Down { reason, why, .. } => {
                 metrics::counter!("twinmq_connections_refused_total", "reason" => reason.name()).increment(1);
-                // Of a ban there was a line when it began.
-                let told = *reason == ReasonCode::Banned;
-                let turn = (!told).then(|| door.refusals.turn(house.clock.uptime()));
-                match turn.flatten() {
-                    Some(left_out) => {
-                        info!(listener = door.name, %peer, %reason, why, left_out, "connection refused")
-                    }
-                    None => debug!(listener = door.name, %peer, %reason, why, "connection refused"),
-                }
+                tell_refused(peer, *reason, why, door, house);
             }
         }
     }
@@ -72,12 +72,26 @@ impl Turned {
         let bytes = match self {
             Self::Away(_) | Self::Gone(_) | Self::GaveWay => return,
             Self::Back { answer, .. } => answer.into_bytes(),
+            Self::Overloaded { version } => {
+                let connack = connack(ReasonCode::ServerBusy, OVERLOADED.into(), house);
+                refusal(version, connack, bytes_max)
+            }
             Self::Down { version, reason, why } => refusal(version, connack(reason, why, house), bytes_max),
         };
         let told = timeout(FAREWELL, tell(&mut stream, &bytes)).await;
         if !matches!(told, Ok(Ok(()))) {
             debug!(listener = door.name, %peer, "the peer has not taken its refusal");
         }
+    }
+}
+
+fn tell_refused(peer: Peer, reason: ReasonCode, why: &str, door: &Door, house: &House) {
+    // Of a ban there was a line when it began.
+    let told = reason == ReasonCode::Banned;
+    let turn = (!told).then(|| door.refusals.turn(house.clock.uptime()));
+    match turn.flatten() {
+        Some(left_out) => info!(listener = door.name, %peer, %reason, why, left_out, "connection refused"),
+        None => debug!(listener = door.name, %peer, %reason, why, "connection refused"),
     }
 }
 

@@ -39,6 +39,7 @@ fn all_problems_are_told_at_once_with_their_keys() {
         flapping_connects_max: Some(0),
         flapping_window: Some("1d".into()),
         flapping_ban: Some("0s".into()),
+        memory_max: Some("1MiB".into()),
         ..RawBroker::default()
     };
     let mqtt = RawMqtt {
@@ -74,6 +75,7 @@ fn all_problems_are_told_at_once_with_their_keys() {
         [
             "broker.shards",
             "broker.gate_timeout",
+            "broker.memory_max",
             "broker.flapping_connects_max",
             "broker.flapping_window",
             "broker.flapping_ban",
@@ -372,4 +374,21 @@ fn limits_of_a_listener_are_checked_as_those_of_mqtt() {
             "listener[0].subscriptions_max",
         ]
     );
+}
+
+#[test]
+fn the_ceiling_of_memory_is_a_share_of_what_there_is_or_what_was_typed_or_none() {
+    let mut problems = Vec::new();
+    let mut ceiling = |typed: Option<&str>| {
+        let raw = RawBroker {
+            memory_max: typed.map(Into::into),
+            ..RawBroker::default()
+        };
+        raw.check(&mut problems).memory_max
+    };
+    let available = memory::available().expect("on Linux");
+    assert_eq!(ceiling(None), Some(available / 5 * 4));
+    assert_eq!(ceiling(Some("1GiB")), Some(1 << 30));
+    assert_eq!(ceiling(Some("none")), None);
+    assert_eq!(problems, []);
 }

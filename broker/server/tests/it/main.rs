@@ -19,6 +19,7 @@ mod entrances;
 mod fairness;
 mod gates;
 mod links;
+mod overload;
 mod proxy;
 mod shards;
 mod shutdown;
