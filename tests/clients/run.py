@@ -21,6 +21,7 @@ SCRIPTS = {
     "MQTT.js": [*STORIES, "MQTT.js"],
     "rumqttc": [*STORIES, "rumqttc"],
     "mosquitto": [HERE / "mosquitto_clients.sh"],
+    "mosquitto's bridge": [sys.executable, HERE / "mosquitto_bridge.py"],
     "AWS IoT Device SDK v2": [sys.executable, HERE / "aws_sdk.py"],
     "README": [sys.executable, HERE / "readme.py"],
 }

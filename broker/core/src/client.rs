@@ -70,6 +70,8 @@ pub(crate) struct Client {
     pub(crate) version: Version,
     /// Where it came in.
     pub(crate) entrance: EntranceId,
+    /// Whether it is another broker's bridge.
+    pub(crate) is_bridge: bool,
     /// Whether CONNACK was sent.
     pub(crate) open: bool,
     pauses: u8,

@@ -30,6 +30,13 @@ impl Options {
         }
     }
 
+    /// A bridge passes on what it gets. What came from it must not go back to where it came from, and what is retained here
+    /// is to be retained there; before MQTT 5 it cannot ask for either.
+    pub(crate) const fn suit_a_bridge(&mut self) {
+        self.no_local = true;
+        self.retain_as_published = true;
+    }
+
     /// What they amount to for a session that is a group's choice.
     pub(crate) fn of_member(&self, session: SessionId) -> Target {
         Target {

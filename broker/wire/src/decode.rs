@@ -2,7 +2,7 @@
 
 use crate::error::DecodeError;
 use crate::header::{Header, Kind, Sender};
-use crate::packet::connect::read_version;
+use crate::packet::connect::read_protocol;
 use crate::packet::{
     Ack, Auth, ConnAck, Connect, Disconnect, Packet, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe,
 };
@@ -56,7 +56,7 @@ pub fn connect_version(buf: &[u8]) -> Option<Version> {
         return None;
     }
     let mut r = Reader::new(buf.get(header.len..)?, Version::V5);
-    read_version(&mut r).ok().map(|(version, _)| version)
+    read_protocol(&mut r).ok().map(|protocol| protocol.version)
 }
 
 #[inline]

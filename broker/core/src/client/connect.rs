@@ -169,6 +169,7 @@ impl Shard {
             session,
             version: connect.version,
             entrance: arrival.entrance,
+            is_bridge: connect.is_bridge,
             open: false,
             pauses: 0,
             silence_max: silence_max(entrance.keep_alive_of(connect)),

@@ -101,12 +101,13 @@ impl Shard {
         let Some(client) = self.client(connection) else {
             return;
         };
-        let (line, version, id) = (
+        let (line, version, is_bridge, id) = (
             Line {
                 connection,
                 serial: client.serial,
             },
             client.version,
+            client.is_bridge,
             client.session,
         );
         let entrance = self.settings.entrance(client.entrance);
@@ -115,7 +116,10 @@ impl Shard {
         let mut granted = Vec::new();
         let mut changes = Vec::new();
         for (asked, allowed) in subscribe.filters.iter().zip(allowed) {
-            let options = Options::granted(asked, subscribe.subscription_id, qos_max);
+            let mut options = Options::granted(asked, subscribe.subscription_id, qos_max);
+            if is_bridge {
+                options.suit_a_bridge();
+            }
             match self.grant(id, &asked.filter, options, *allowed, subscriptions_max) {
                 Ok((new, interest)) => {
                     reasons.push(granted_reason(options.qos));

@@ -6,6 +6,7 @@ mod aliases;
 mod allowance;
 mod authorization;
 mod bounds;
+mod bridges;
 mod connect;
 mod durability;
 mod entrances;

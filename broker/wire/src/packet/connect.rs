@@ -19,6 +19,9 @@ pub struct Connect {
     pub version: Version,
     /// Whether it names MQTT 3.1 (`MQIsdp`, level 3), which is spoken like 3.1.1 otherwise. Only with that version.
     pub is_31: bool,
+    /// Whether it names itself a bridge between brokers, as mosquitto's bridges do by the highest bit of the protocol level.
+    /// Not with MQTT 5.0, which has subscription options for what it asks for.
+    pub is_bridge: bool,
     /// May be empty, then the server makes one; without `clean_start` only in MQTT 5.0, and not in MQTT 3.1.
     pub client_id: String,
     /// Begin a new session; in MQTT 3.1.1 also end it with the connection (CleanSession).
@@ -53,6 +56,8 @@ pub struct Connect {
 
 /// The protocol level of MQTT 3.1.
 const LEVEL_31: u8 = 3;
+/// The bit of the protocol level that a bridge sets.
+const BRIDGE: u8 = 0x80;
 const USERNAME: u8 = 0x80;
 const PASSWORD: u8 = 0x40;
 const WILL_RETAIN: u8 = 0x20;
@@ -68,6 +73,7 @@ impl Connect {
         Self {
             version,
             is_31: false,
+            is_bridge: false,
             client_id: client_id.into(),
             clean_start: true,
             keep_alive_secs: 0,
@@ -88,12 +94,17 @@ impl Connect {
 
     pub(crate) fn decode(r: Reader<'_>) -> Result<Self, DecodeError> {
         let mut r = r.with_version(Version::V5);
-        let (version, is_31) = read_version(&mut r)?;
+        let Protocol {
+            version,
+            is_31,
+            is_bridge,
+        } = read_protocol(&mut r)?;
         let mut r = r.with_version(version);
         let flags = r.u8()?;
         check_flags(flags, version)?;
         let mut connect = Self {
             is_31,
+            is_bridge,
             ..Self::new(version, "")
         };
         connect.clean_start = flags & CLEAN_START != 0;
@@ -161,12 +172,16 @@ impl Connect {
         if version == Version::V311 && self.password.is_some() && self.username.is_none() {
             return Err(EncodeError::forbidden(NO_USER.0, NO_USER.1));
         }
+        if version == Version::V5 && self.is_bridge {
+            return Err(EncodeError::forbidden(BRIDGE_OF_5.0, BRIDGE_OF_5.1));
+        }
+        let bridge = if self.is_bridge { BRIDGE } else { 0 };
         if self.is_31 {
             out.string("protocol name", "MQIsdp")?;
-            out.u8(LEVEL_31);
+            out.u8(LEVEL_31 | bridge);
         } else {
             out.string("protocol name", "MQTT")?;
-            out.u8(version.level());
+            out.u8(version.level() | bridge);
         }
         out.u8(self.flags());
         out.u16(self.keep_alive_secs);
@@ -239,27 +254,43 @@ const NAMELESS: Rule = (
     "an empty client identifier comes without CleanSession",
 );
 const NO_USER: Rule = ("MQTT-3.1.2-22", "a password comes without a user name");
+const BRIDGE_OF_5: Rule = ("MQTT-3.1.2-2", "no level of MQTT 5.0 stands for a bridge");
 const NO_METHOD: Rule = (
     "MQTT5 3.1.2.11.10",
     "Authentication Data comes without an Authentication Method",
 );
 
-/// The version, and whether it is named as MQTT 3.1.
-pub(crate) fn read_version(r: &mut Reader<'_>) -> Result<(Version, bool), DecodeError> {
+/// What protocol name and level say.
+pub(crate) struct Protocol {
+    pub(crate) version: Version,
+    /// Whether it is named as MQTT 3.1.
+    is_31: bool,
+    is_bridge: bool,
+}
+
+pub(crate) fn read_protocol(r: &mut Reader<'_>) -> Result<Protocol, DecodeError> {
     let refuse = |clause, what| DecodeError::new(ReasonCode::UnsupportedProtocolVersion, clause, what);
     let name = r.binary()?;
     let level = r.u8()?;
-    match (name, level) {
+    let is_bridge = level & BRIDGE != 0;
+    let (version, is_31) = match (name, level & !BRIDGE) {
         (b"MQTT", level) => match Version::from_level(level) {
-            Some(version) => Ok((version, false)),
-            None => Err(refuse(
-                "MQTT-3.1.2-2",
-                "the protocol level is neither 4 (MQTT 3.1.1) nor 5 (MQTT 5.0)",
-            )),
+            Some(version) if !(is_bridge && version == Version::V5) => (version, false),
+            _ => {
+                return Err(refuse(
+                    "MQTT-3.1.2-2",
+                    "the protocol level is neither 4 (MQTT 3.1.1) nor 5 (MQTT 5.0)",
+                ));
+            }
         },
-        (b"MQIsdp", LEVEL_31) => Ok((Version::V311, true)),
-        _ => Err(refuse("MQTT-3.1.2-1", "the protocol name is not MQTT")),
-    }
+        (b"MQIsdp", LEVEL_31) => (Version::V311, true),
+        _ => return Err(refuse("MQTT-3.1.2-1", "the protocol name is not MQTT")),
+    };
+    Ok(Protocol {
+        version,
+        is_31,
+        is_bridge,
+    })
 }
 
 fn check_flags(flags: u8, version: Version) -> Result<(), DecodeError> {
@@ -302,6 +333,7 @@ impl fmt::Debug for Connect {
         f.debug_struct("Connect")
             .field("version", &self.version)
             .field("is_31", &self.is_31)
+            .field("is_bridge", &self.is_bridge)
             .field("client_id", &self.client_id)
             .field("clean_start", &self.clean_start)
             .field("keep_alive_secs", &self.keep_alive_secs)

@@ -41,6 +41,21 @@ fn subscription(filter: &str) -> Subscription {
 }
 
 #[test]
+fn no_connect_of_5_is_that_of_a_bridge() {
+    let connect = |version| {
+        Packet::Connect(Box::new(Connect {
+            is_bridge: true,
+            ..Connect::new(version, "c")
+        }))
+    };
+    assert!(matches!(
+        refused(&connect(Version::V5), Version::V5),
+        EncodeError::Forbidden { .. }
+    ));
+    assert!(!written(&connect(Version::V311), Version::V311).is_empty());
+}
+
+#[test]
 fn what_311_does_not_have_is_left_out() {
     let explained = |reason| Ack {
         reason_string: Some("why".to_owned()),

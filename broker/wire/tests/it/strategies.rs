@@ -291,7 +291,7 @@ fn will(version: Version) -> impl Strategy<Value = Will> {
 }
 
 fn connect(version: Version) -> impl Strategy<Value = Packet<'static>> {
-    let login = (option::of(text()), option::of(bytes()));
+    let login = (option::of(text()), option::of(bytes()), any::<bool>());
     let session = (
         any::<bool>(),
         any::<u16>(),
@@ -306,7 +306,7 @@ fn connect(version: Version) -> impl Strategy<Value = Packet<'static>> {
     );
     let auth = only_5(version, (text(), option::of(bytes())));
     (text(), login, session, limits, auth, pairs(version)).prop_map(
-        move |(client_id, (username, password), session, limits, auth, user_properties)| {
+        move |(client_id, (username, password, is_bridge), session, limits, auth, user_properties)| {
             let (clean_start, keep_alive_secs, will, session_expiry_secs) = session;
             let (receive_maximum, max_packet_size, topic_alias_maximum, asks) = limits;
             let (request_response_information, request_problem_information) = asks.unwrap_or((false, true));
@@ -318,6 +318,7 @@ fn connect(version: Version) -> impl Strategy<Value = Packet<'static>> {
             Packet::Connect(Box::new(Connect {
                 version,
                 is_31: old && clean_start && !client_id.is_empty(),
+                is_bridge: old && is_bridge,
                 clean_start: clean_start || old && client_id.is_empty(),
                 client_id,
                 keep_alive_secs,

@@ -42,6 +42,8 @@ fn well_formed_connects_are_read() {
             ),
             ("an empty will payload", "10 s:MQTT 04 06 003c s:c s:t s:"),
             ("MQTT 3.1", "10 s:MQIsdp 03 02 003c s:cid"),
+            ("a bridge", "10 s:MQTT 84 02 003c s:cid"),
+            ("a bridge of MQTT 3.1", "10 s:MQIsdp 83 02 003c s:cid"),
             (
                 "MQTT 3.1 with everything",
                 "10 s:MQIsdp 03 ee 003c s:cid s:will/t s:bye s:user s:pass",
@@ -73,6 +75,35 @@ fn well_formed_connects_are_read() {
     );
 }
 
+/// Mosquitto's bridges set the highest bit of the level.
+#[test]
+fn a_bridge_is_known_by_its_level() {
+    for (text, is_31, is_bridge) in [
+        ("10 s:MQTT 04 02 003c s:cid", false, false),
+        ("10 s:MQTT 84 02 003c s:cid", false, true),
+        ("10 s:MQIsdp 03 02 003c s:cid", true, false),
+        ("10 s:MQIsdp 83 02 003c s:cid", true, true),
+    ] {
+        let connect = Connect {
+            is_31,
+            is_bridge,
+            keep_alive_secs: 60,
+            ..Connect::new(V311, "cid")
+        };
+        let bytes = hex::packet(text);
+        assert_eq!(
+            only(From::Client, V5, &bytes),
+            Packet::Connect(Box::new(connect.clone()))
+        );
+        assert_eq!(connect_version(&bytes), Some(V311));
+        let mut written = Vec::new();
+        Packet::Connect(Box::new(connect))
+            .encode(V311, &mut written)
+            .unwrap();
+        assert_eq!(written, bytes);
+    }
+}
+
 /// [MQTT5-3.1.3-1]
 #[test]
 fn each_field_of_a_connect_is_found() {
@@ -80,6 +111,7 @@ fn each_field_of_a_connect_is_found() {
     let connect = Connect {
         version: V5,
         is_31: false,
+        is_bridge: false,
         client_id: "cid".to_owned(),
         clean_start: true,
         keep_alive_secs: 60,
@@ -217,8 +249,20 @@ fn mqtt_3_1_2_2_other_protocols_are_refused() {
                 (
                     "MQTT-3.1.2-2",
                     code,
-                    "the bridge bit",
-                    "10 s:MQTT 84 02 003c s:cid",
+                    "the bridge bit of MQTT 5",
+                    "10 s:MQTT 85 02 003c 00 s:cid",
+                ),
+                (
+                    "MQTT-3.1.2-2",
+                    code,
+                    "the bridge bit alone",
+                    "10 s:MQTT 80 02 003c s:cid",
+                ),
+                (
+                    "MQTT-3.1.2-1",
+                    code,
+                    "the bridge bit of level 4 with the old name",
+                    "10 s:MQIsdp 84 02 003c s:cid",
                 ),
             ],
         );
