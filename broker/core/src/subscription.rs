@@ -2,7 +2,10 @@
 
 use mqtt_wire::{QoS, RetainHandling, Subscription};
 
-use crate::{session::SessionId, topics::Target};
+use crate::{
+    session::SessionId,
+    topics::{Publishers, Target},
+};
 
 /// The options of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +46,7 @@ impl Options {
             session,
             durable: false,
             qos: self.qos,
-            no_local: false,
+            publishers: Publishers::All,
             retain_as_published: self.retain_as_published,
             subscription_ids: self.subscription_id.into_iter().collect(),
         }

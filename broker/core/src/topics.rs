@@ -18,10 +18,35 @@ pub(crate) struct Target {
     /// Whether the session is kept on disk.
     pub(crate) durable: bool,
     pub(crate) qos: QoS,
-    /// Whether every matching subscription is no-local.
-    pub(crate) no_local: bool,
+    pub(crate) publishers: Publishers,
     pub(crate) retain_as_published: bool,
     pub(crate) subscription_ids: Vec<u32>,
+}
+
+/// Whose messages a target is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Publishers {
+    All,
+    /// Not the session's own: a no-local subscription is among the matching ones [MQTT5-3.8.3-3].
+    Others,
+    /// The session's own: what the other subscriptions amount to without those.
+    Itself,
+}
+
+impl Publishers {
+    /// Of all subscriptions, or of those that are no-local.
+    pub(crate) const fn of(no_local: bool) -> Self {
+        if no_local { Self::Others } else { Self::All }
+    }
+
+    /// Whether they include this one.
+    pub(crate) const fn include(self, own: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Others => !own,
+            Self::Itself => own,
+        }
+    }
 }
 
 /// Another shard that holds a match.
@@ -201,7 +226,7 @@ impl Route {
                 session: subscriber.session,
                 durable: subscriber.durable,
                 qos: subscriber.options.qos,
-                no_local: subscriber.options.no_local,
+                publishers: Publishers::of(subscriber.options.no_local),
                 retain_as_published: subscriber.options.retain_as_published,
                 subscription_ids: subscriber.options.subscription_id.into_iter().collect(),
             }));
@@ -215,16 +240,9 @@ impl Route {
             self.shards.clear();
         }
         self.sessions.sort_by_key(|target| target.session);
-        self.sessions.dedup_by(|later, kept| {
-            let same = later.session == kept.session;
-            if same {
-                kept.qos = kept.qos.max(later.qos);
-                kept.no_local &= later.no_local;
-                kept.retain_as_published |= later.retain_as_published;
-                kept.subscription_ids.append(&mut later.subscription_ids);
-            }
-            same
-        });
+        let own = self.for_publishers_among_them();
+        merge(&mut self.sessions);
+        self.sessions.extend(own);
         self.shards.sort_by_key(|remote| remote.shard);
         self.shards.dedup_by(|later, kept| {
             kept.durable |= later.durable && later.shard == kept.shard;
@@ -238,4 +256,39 @@ impl Route {
         self.durable = self.shards.iter().any(|remote| remote.durable) || self.has_durable_session();
         self
     }
+
+    /// What sessions that have no-local subscriptions among others get of their own messages.
+    fn for_publishers_among_them(&self) -> Vec<Target> {
+        let keeps_away = |target: &&Target| target.publishers == Publishers::Others;
+        let sessions: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(keeps_away)
+            .map(|target| target.session)
+            .collect();
+        let brings =
+            |target: &&Target| target.publishers == Publishers::All && sessions.contains(&target.session);
+        let mut own: Vec<Target> = self.sessions.iter().filter(brings).cloned().collect();
+        merge(&mut own);
+        for target in &mut own {
+            target.publishers = Publishers::Itself;
+        }
+        own
+    }
+}
+
+/// Makes one target of all that a session has, which lie side by side.
+fn merge(targets: &mut Vec<Target>) {
+    targets.dedup_by(|later, kept| {
+        let same = later.session == kept.session;
+        if same {
+            kept.qos = kept.qos.max(later.qos);
+            if later.publishers == Publishers::Others {
+                kept.publishers = Publishers::Others;
+            }
+            kept.retain_as_published |= later.retain_as_published;
+            kept.subscription_ids.append(&mut later.subscription_ids);
+        }
+        same
+    });
 }

@@ -13,7 +13,7 @@ use crate::{
     session::{CatchUp, SessionId, catch_up::Next},
     shard::distribute::Way,
     subscription::Options,
-    topics::{Route, Target, retained::RetainedPage},
+    topics::{Publishers, Route, Target, retained::RetainedPage},
 };
 
 /// Retained messages are queued for a session while fewer than this wait there, so that they leave room for others.
@@ -170,7 +170,7 @@ impl Shard {
             session: id,
             durable: session.durable(),
             qos: options.qos,
-            no_local: false,
+            publishers: Publishers::All,
             // RETAIN is set on what is sent because of a subscription [MQTT-3.3.1-8].
             retain_as_published: true,
             subscription_ids: options.subscription_id.into_iter().collect(),

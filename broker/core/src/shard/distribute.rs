@@ -307,7 +307,7 @@ impl Shard {
             Receivers::Except(client) => (None, self.sessions.of_client(client)),
         };
         way.route.sessions.iter().filter(move |target| {
-            !(target.no_local && Some(target.session) == from)
+            target.publishers.include(Some(target.session) == from)
                 && only.is_none_or(|only| only == Some(target.session))
                 && except != Some(target.session)
         })

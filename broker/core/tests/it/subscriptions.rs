@@ -163,6 +163,42 @@ fn no_local_keeps_ones_own_away() {
     });
 }
 
+/// [MQTT5-3.8.3-3] Of one's own messages a no-local subscription adds nothing to what others bring: no level, no RETAIN, and
+/// not its identifier.
+#[test]
+fn no_local_adds_nothing_to_ones_own() {
+    everywhere(|world| {
+        let client = world.connect(persistent(Version::V5, "client"));
+        let plain = Subscription::new(filter("room/1"), QoS::AtLeastOnce);
+        let no_local = Subscription {
+            no_local: true,
+            retain_as_published: true,
+            ..Subscription::new(filter("room/+"), QoS::ExactlyOnce)
+        };
+        world.subscribe_with(client, Some(1), plain);
+        world.subscribe_with(client, Some(2), no_local);
+        let other = world.connect(clean(Version::V5, "other"));
+        for publisher in [client, other] {
+            world.retain(publisher, "room/1", "on", QoS::ExactlyOnce);
+            world.retain(publisher, "room/1", "on", QoS::AtMostOnce);
+        }
+        let messages = world.client(client).messages();
+        let told: Vec<_> = messages.map(|message| (message.qos, message.retain)).collect();
+        assert_eq!(
+            told,
+            [
+                (QoS::AtLeastOnce, false),
+                (QoS::AtMostOnce, false),
+                (QoS::ExactlyOnce, true),
+                (QoS::AtMostOnce, true)
+            ]
+        );
+        let mut ids = ids(world, client);
+        ids.iter_mut().for_each(|ids| ids.sort_unstable());
+        assert_eq!(ids, [vec![1], vec![1], vec![1, 2], vec![1, 2]]);
+    });
+}
+
 /// [MQTT-3.10.4-2] [MQTT311-3.10.4-5] [MQTT5-3.10.4-5]
 /// After UNSUBACK nothing new comes; an unknown filter is reported as such.
 #[test]
