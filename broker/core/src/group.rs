@@ -61,8 +61,10 @@ pub(crate) enum Fate {
     Done,
     /// It is the member's own now, and so is its reference to a stored body.
     Taken,
-    /// It is the group's again, and stands on disk where it stood.
+    /// It is the group's again, and stands on disk where it stood. The member's client was sent it.
     Returned,
+    /// The same, and the client was not.
+    Unsent,
 }
 
 /// A message on its way from a group to a member.
@@ -127,8 +129,10 @@ impl Member {
 /// A message that is with a member, or came back from it.
 #[derive(Debug)]
 struct Handed {
-    /// The member that had it last.
+    /// The member that has it, or had it last.
     member: u64,
+    /// The member whose client was sent it last.
+    sent_to: Option<u64>,
     entry: Entry,
 }
 
@@ -304,10 +308,10 @@ impl Group {
         !self.returned.is_empty()
     }
 
-    /// Takes out the first message that came back: its number, itself, and who had it.
-    pub(crate) fn pop_returned(&mut self) -> Option<(u64, Entry, u64)> {
-        let (number, Handed { member, entry }) = self.returned.pop_first()?;
-        Some((number, entry, member))
+    /// Takes out the first message that came back: its number, itself, and whose client was sent it last.
+    pub(crate) fn pop_returned(&mut self) -> Option<(u64, Entry, Option<u64>)> {
+        let (number, Handed { sent_to, entry, .. }) = self.returned.pop_first()?;
+        Some((number, entry, sent_to))
     }
 
     /// The number of a message that is handed out for the first time.
@@ -317,25 +321,37 @@ impl Group {
     }
 
     /// A message is with a member from now on.
-    pub(crate) fn hand(&mut self, number: u64, member: u64, entry: Entry) {
+    pub(crate) fn hand(&mut self, number: u64, member: u64, sent_to: Option<u64>, entry: Entry) {
         if let Some(member) = self.members.get_mut(&member) {
             member.under_way += 1;
             member.under_way_bytes += bytes_of(&entry);
         }
-        self.under_way.insert(number, Handed { member, entry });
+        let handed = Handed {
+            member,
+            sent_to,
+            entry,
+        };
+        self.under_way.insert(number, handed);
     }
 
     /// A member has answered for a message: it is over, or the group's again. Answers where it stands on disk and what
     /// body it refers to, if the message was not answered for before.
-    pub(crate) fn answered(&mut self, number: u64, returned: bool) -> Option<(Option<u64>, Option<u64>)> {
-        let handed = self.under_way.remove(&number)?;
+    pub(crate) fn answered(&mut self, number: u64, fate: Fate) -> Option<(Option<u64>, Option<u64>)> {
+        let mut handed = self.under_way.remove(&number)?;
         if let Some(member) = self.members.get_mut(&handed.member) {
             member.under_way = member.under_way.saturating_sub(1);
             member.under_way_bytes = member.under_way_bytes.saturating_sub(bytes_of(&handed.entry));
         }
         let stands = (handed.entry.seq, handed.entry.waiting.body);
-        if returned {
-            self.returned.insert(number, handed);
+        match fate {
+            Fate::Done | Fate::Taken => {}
+            Fate::Returned => {
+                handed.sent_to = Some(handed.member);
+                self.returned.insert(number, handed);
+            }
+            Fate::Unsent => {
+                self.returned.insert(number, handed);
+            }
         }
         Some(stands)
     }

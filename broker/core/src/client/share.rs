@@ -85,7 +85,7 @@ impl Shard {
         } = handout;
         let Some((id, options)) = self.member(member, &filter) else {
             if let Some(share) = share {
-                self.answer_share(share, Fate::Returned, out);
+                self.answer_share(share, Fate::Unsent, out);
             }
             return;
         };
@@ -168,7 +168,9 @@ impl Shard {
             };
             let (seq, mut batch) = (flight.seq, Batch::default());
             if !flight.write_back(&mut batch) {
-                shares.push(share);
+                // At QoS 2 what was sent is not shared any more.
+                let sent = flight.waiting.qos == QoS::AtLeastOnce;
+                shares.push((share, if sent { Fate::Returned } else { Fate::Unsent }));
                 continue;
             }
             if let Some(seq) = seq {
@@ -185,12 +187,13 @@ impl Shard {
                 batch,
             });
         }
-        shares.extend(session.queue.take_shares());
+        let unsent = session.queue.take_shares().into_iter();
+        shares.extend(unsent.map(|share| (share, Fate::Unsent)));
         for back in backs {
             self.give_back(back);
         }
-        for share in shares {
-            self.answer_share(share, Fate::Returned, out);
+        for (share, fate) in shares {
+            self.answer_share(share, fate, out);
         }
     }
 
@@ -206,7 +209,7 @@ impl Shard {
         if let (Some(session), Some(seq)) = (self.sessions.get_mut(back.session), back.seq) {
             session.inflight.is_back(seq);
         }
-        self.answer_share(back.share, Fate::Returned, out);
+        self.answer_share(back.share, Fate::Unsent, out);
     }
 
     /// A session is a member of no group any more.

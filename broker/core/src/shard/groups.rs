@@ -325,8 +325,8 @@ impl Shard {
             } else {
                 Some(group.choose(strategy, origin, needs_room)?)
             };
-            let (number, entry, last) = match group.pop_returned() {
-                Some((number, entry, last)) => (number, entry, Some(last)),
+            let (number, entry, sent_to) = match group.pop_returned() {
+                Some(returned) => returned,
                 None => (group.take_number(), session.queue.pop()?, None),
             };
             let Some(member) = member else {
@@ -348,10 +348,10 @@ impl Shard {
                 share: needs_room.then_some(share),
                 waiting: entry.waiting.clone(),
                 message,
-                dup: entry.dup || last == Some(member),
+                dup: entry.dup || sent_to == Some(member),
             };
             if needs_room {
-                group.hand(number, member, entry);
+                group.hand(number, member, sent_to, entry);
             }
             return Some((home, handout));
         }
@@ -366,14 +366,13 @@ impl Shard {
             .sessions
             .get_mut(id)
             .and_then(|session| session.group.as_mut());
-        let returned = fate == Fate::Returned;
-        let Some((seq, body)) = group.and_then(|group| group.answered(number, returned)) else {
+        let Some((seq, body)) = group.and_then(|group| group.answered(number, fate)) else {
             return;
         };
         match fate {
             Fate::Done => self.consumed(id, seq, body, out),
             Fate::Taken => self.consumed(id, seq, None, out),
-            Fate::Returned => self.counters.shared_returned += 1,
+            Fate::Returned | Fate::Unsent => self.counters.shared_returned += 1,
         }
         self.hand_out_later(id);
     }

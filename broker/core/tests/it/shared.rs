@@ -123,6 +123,32 @@ fn unacknowledged_messages_go_to_another_member() {
     });
 }
 
+/// [MQTT-3.3.1-3] A message that waited for a member and was never sent comes without DUP, to the same member too.
+#[test]
+fn what_was_never_sent_comes_without_dup() {
+    let settings = Settings {
+        inflight_max: 1,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let client = world.connect(persistent(Version::V5, "client"));
+            world.client_mut(client).acknowledges = false;
+            world.subscribe(client, "room/1", qos);
+            world.subscribe(client, GROUP, qos);
+            let publisher = publisher(world);
+            world.publish(publisher, "room/1", "on", qos);
+            assert_eq!(counts(world, &[client]), [1]);
+            world.drop_connection(client);
+            let client = world.connect(persistent(Version::V5, "client"));
+            // Which of the two was sent before depends on the order of the mail.
+            let again = world.client(client).messages().filter(|message| message.dup);
+            assert_eq!((again.count(), counts(world, &[client])), (1, vec![2]));
+            world.connect(clean(Version::V5, "client"));
+        }
+    });
+}
+
 /// [MQTT-4.8.2-3] A copy has the quality of service that its receiver was granted.
 #[test]
 fn copies_have_the_level_granted_to_their_receiver() {
