@@ -45,8 +45,8 @@ client-test: $(VENV)/installed $(NODE)/installed ## clients of others against th
 	$(CARGO) build --release --locked --manifest-path $(CLIENTS)/rumqttc/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target}/rumqttc
 	$(VENV)/bin/python $(CLIENTS)/run.py
 
-fuzz: ## random bytes against the codec, 20 seconds a target (FUZZ_SECONDS=600 for more)
-	scripts/fuzz.sh $(FUZZ_SECONDS)
+fuzz: ## random bytes against codec and rules, 20 seconds a target (FUZZ_SECONDS=, FUZZ_RUNS=, FUZZ=target)
+	scripts/fuzz.sh $(if $(FUZZ_RUNS),--runs $(FUZZ_RUNS),--seconds $(FUZZ_SECONDS)) $(FUZZ)
 
 rust-test: ## the tests of all crates
 	$(CARGO) test --release --locked --workspace

@@ -1,10 +1,25 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for some seconds, guided by coverage, on the stable toolchain.
-# Usage: scripts/fuzz.sh [SECONDS]
+# Runs fuzz targets, guided by coverage, on the stable toolchain: each for some seconds, or for some executions.
+# Usage: scripts/fuzz.sh [--seconds N | --runs N] [TARGET...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=${1:-20}
+limit=-max_total_time=20
+case ${1:-} in
+    --seconds) limit=-max_total_time=${2:?how many seconds} && shift 2 ;;
+    --runs) limit=-runs=${2:?how many executions} && shift 2 ;;
+    -*)
+        echo "usage: scripts/fuzz.sh [--seconds N | --runs N] [TARGET...]" >&2
+        exit 2
+        ;;
+esac
+for name; do
+    if ! compgen -G "*/*/fuzz/fuzz_targets/$name.rs" >/dev/null; then
+        echo "there is no fuzz target $name; there are:" */*/fuzz/fuzz_targets/*.rs >&2
+        exit 2
+    fi
+done
+
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 found=$(mktemp -d)
@@ -15,21 +30,21 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1"
 
-for manifest in */*/fuzz/Cargo.toml; do
-    folder=${manifest%/*}
-    cargo build --release --locked --target "$host" --target-dir "$target" --manifest-path "$manifest"
-    for source in "$folder"/fuzz_targets/*.rs; do
-        name=$(basename "$source" .rs)
-        corpus=()
-        [[ -d $folder/corpus/$name ]] && corpus=("$folder/corpus/$name")
-        mkdir -p "$found/$name"
-        echo "fuzzing $folder: $name for $seconds s"
-        if ! "$target/$host/release/$name" -max_total_time="$seconds" -max_len=512 -print_final_stats=1 \
-            -artifact_prefix="$target/" "$found/$name" "${corpus[@]}" >"$found/$name.log" 2>&1; then
-            tail -n 40 "$found/$name.log" >&2
-            echo "the failing input lies in $target; make it a test under the clause it breaks" >&2
-            exit 1
-        fi
-        grep -E 'INFO: Seed|number_of_executed_units' "$found/$name.log"
-    done
+for source in */*/fuzz/fuzz_targets/*.rs; do
+    name=$(basename "$source" .rs)
+    [[ $# -eq 0 || " $* " == *" $name "* ]] || continue
+    folder=${source%/fuzz_targets/*}
+    cargo build --release --locked --quiet --target "$host" --target-dir "$target" \
+        --manifest-path "$folder/Cargo.toml" --bin "$name"
+    mkdir -p "$found/$name"
+    echo "fuzzing $folder: $name with $limit"
+    began=$SECONDS
+    if ! "$target/$host/release/$name" "$limit" -max_len=512 -print_final_stats=1 \
+        -artifact_prefix="$target/" "$found/$name" "$folder/corpus/$name" >"$found/$name.log" 2>&1; then
+        tail -n 40 "$found/$name.log" >&2
+        echo "the failing input lies in $target; make it a test under the clause it breaks" >&2
+        exit 1
+    fi
+    grep -E 'INFO: Seed|DONE|number_of_executed_units' "$found/$name.log"
+    echo "it took $((SECONDS - began)) s"
 done
