@@ -6,7 +6,10 @@
 
 mod client;
 mod disk;
+pub mod model;
 mod moves;
+pub mod operation;
+pub mod trial;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

@@ -15,6 +15,7 @@ mod flow_control;
 mod keepalive;
 mod links;
 mod mount_points;
+mod operations;
 mod order;
 mod overload;
 mod packet_ids;
