@@ -9,7 +9,8 @@
 //!   the reason code to answer with.
 //! * Packets to bytes: [`Packet::encode`] and, for the way of a message, [`Publish::encode`]. Nothing is
 //!   written that `decode` would refuse.
-//! * What may stand before all packets: the header of a proxy, in [`proxy`].
+//! * What may stand before all packets: the header of a proxy, in [`proxy`]. What may stand around them: the frames of a
+//!   WebSocket, in [`websocket`].
 //!
 //! Rules that need more than one packet (a second CONNECT, an unknown topic alias, identifiers in use, the
 //! receive maximum) are not here but with the session.
@@ -28,6 +29,7 @@ mod reason;
 mod topic;
 mod varint;
 mod version;
+pub mod websocket;
 mod write;
 
 pub use decode::{connect_version, decode, decode_from_server, frame_len};
