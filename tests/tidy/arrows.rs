@@ -38,7 +38,7 @@ const KEPT_IN: [(&str, &[&str]); 8] = [
     ("tokio", &["broker", "twin", "plugin-auth", "twinmq"]),
     ("axum", &["twin", "twinmq"]),
     ("rustls", &["broker", "twinmq"]),
-    ("tokio-tungstenite", &["broker"]),
+    ("tungstenite", &["broker"]),
     ("serde_json", &["twin-model", "twin", "twinmq", "twinmq-bench"]),
     ("mqttbytes", &["twinmq-bench"]),
     ("anyhow", &["twinmq", "twinmq-bench"]),

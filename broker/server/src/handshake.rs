@@ -33,7 +33,7 @@ use upgrade::Upgraded;
 use crate::{
     house::House,
     listener::{Door, Place, Visitor},
-    stream::{Limits, Parcel, Socket, Stream},
+    stream::{Parcel, Socket, Stream},
 };
 
 /// A connection on its way home: its CONNECT is read, and it is known who it is.
@@ -194,17 +194,10 @@ async fn hear(stream: Stream, door: &Door, house: &House) -> io::Result<(Stream,
     let connect_bytes_max = house.settings.connect_bytes_max;
     let (mut stream, local) = match &door.websocket {
         None => (stream, true),
-        Some(websocket) => {
-            let packet_bytes_max = house.rules.entrance(door.entrance).packet_bytes_max;
-            let limits = Limits {
-                connect_bytes_max: connect_bytes_max as usize,
-                message_bytes_max: packet_bytes_max.max(connect_bytes_max) as usize,
-            };
-            match upgrade::upgrade(stream, websocket, limits).await? {
-                Ok(Upgraded { stream, local }) => (stream, local),
-                Err((stream, turned)) => return Ok((stream, Err(turned))),
-            }
-        }
+        Some(websocket) => match upgrade::upgrade(stream, websocket, connect_bytes_max as usize).await? {
+            Ok(Upgraded { stream, local }) => (stream, local),
+            Err((stream, turned)) => return Ok((stream, Err(turned))),
+        },
     };
     let greeting = read_connect(&mut stream, connect_bytes_max).await?;
     Ok((stream, greeting.map(|greeting| Greeting { local, ..greeting })))

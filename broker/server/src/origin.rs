@@ -1,6 +1,6 @@
 //! Where a request over HTTP comes from: this machine, or a page of another site that makes a browser ask us.
 
-use tokio_tungstenite::tungstenite::http::{HeaderMap, Uri, header};
+use tungstenite::http::{HeaderMap, Uri, header};
 
 /// Whether a request names this machine as its host, and came from no other site: a page elsewhere that makes a browser
 /// ask us, also by a name that it lets point here, must not speak for whoever sits at the browser.
@@ -48,7 +48,7 @@ fn is_this_machine(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tokio_tungstenite::tungstenite::http::HeaderValue;
+    use tungstenite::http::HeaderValue;
 
     use super::*;
 

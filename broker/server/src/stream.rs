@@ -20,7 +20,7 @@ mod websocket;
 pub use patient::Patient;
 pub(crate) use socket::{Movable, Socket};
 use socket::{OverSocket as _, Parked};
-pub(crate) use websocket::{Limits, WebSocket};
+pub(crate) use websocket::WebSocket;
 
 /// The byte stream of a connection, registered with a runtime.
 #[derive(Debug)]
@@ -44,20 +44,20 @@ pub(crate) enum Parcel {
 impl Stream {
     /// Puts WebSocket frames around what is read and written; `begun` came with the upgrade. A stream of frames stays as
     /// it is.
-    pub(crate) async fn into_frames(self, begun: Vec<u8>, limits: Limits) -> Self {
+    pub(crate) fn into_frames(self, begun: Vec<u8>, connect_bytes_max: usize) -> Self {
         match self {
-            Self::Tcp(socket) => Self::in_frames(Socket::Tcp(socket), begun, limits).await,
-            Self::Unix(socket) => Self::in_frames(Socket::Unix(socket), begun, limits).await,
+            Self::Tcp(socket) => Self::in_frames(Socket::Tcp(socket), begun, connect_bytes_max),
+            Self::Unix(socket) => Self::in_frames(Socket::Unix(socket), begun, connect_bytes_max),
             Self::Tls(session) => {
-                let frames = WebSocket::new(*session, begun, limits).await;
+                let frames = WebSocket::new(*session, begun, connect_bytes_max);
                 Self::SecureWebSocket(Box::new(frames))
             }
             Self::WebSocket(_) | Self::SecureWebSocket(_) => self,
         }
     }
 
-    async fn in_frames(socket: Socket, begun: Vec<u8>, limits: Limits) -> Self {
-        let frames = WebSocket::new(Movable::new(socket), begun, limits).await;
+    fn in_frames(socket: Socket, begun: Vec<u8>, connect_bytes_max: usize) -> Self {
+        let frames = WebSocket::new(Movable::new(socket), begun, connect_bytes_max);
         Self::WebSocket(Box::new(frames))
     }
 

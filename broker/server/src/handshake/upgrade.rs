@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_tungstenite::tungstenite::{
+use tungstenite::{
     handshake::{
         machine::TryParse as _,
         server::{Request, create_response, write_response},
@@ -12,11 +12,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::Turned;
-use crate::{
-    origin,
-    settings::WebSocket,
-    stream::{Limits, Stream},
-};
+use crate::{origin, settings::WebSocket, stream::Stream};
 
 /// Largest request; browsers send their cookies along.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -40,7 +36,7 @@ struct Refusal {
 pub(super) async fn upgrade(
     mut stream: Stream,
     settings: &WebSocket,
-    limits: Limits,
+    connect_bytes_max: usize,
 ) -> io::Result<Result<Upgraded, (Stream, Turned)>> {
     let (request, begun) = match read_request(&mut stream).await? {
         Ok(read) => read,
@@ -53,7 +49,7 @@ pub(super) async fn upgrade(
     stream.write_all(&answer).await?;
     stream.flush().await?;
     Ok(Ok(Upgraded {
-        stream: stream.into_frames(begun, limits).await,
+        stream: stream.into_frames(begun, connect_bytes_max),
         local: origin::is_local(request.headers()),
     }))
 }

@@ -6,27 +6,17 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures_core::Stream as _;
-use futures_sink::Sink as _;
+use mqtt_wire::websocket::{Fault, Frames, Kind, Said, put_frame, put_head};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Bytes, Error, Message,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
-    },
-};
 
 use super::socket::{OverSocket, Ration};
 
-/// What a connection holds to read into, also while it is idle.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// The largest frame that is sent; it is copied while it is written.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// What answers to pings may wait to be written; beyond, only the last of them waits.
 const PONG_BYTES_MAX: usize = 4 * 1024;
-/// What a WebSocket says and MQTT does not before others have their turn: frames, and bytes.
-const IDLE_FRAMES_MAX: usize = 16;
+/// What a WebSocket says and MQTT does not before others have their turn: reads, and bytes.
+const IDLE_READS_MAX: usize = 16;
 const TURN_BYTES: usize = 16 * 1024;
 /// What WebSocket adds to what a CONNECT may have.
 const CONNECT_FRAMING_BYTES: usize = 4 * 1024;
@@ -37,38 +27,42 @@ const CONNECT_FRAMING_BYTES: usize = 4 * 1024;
 /// means nothing.
 #[derive(Debug)]
 pub(crate) struct WebSocket<S> {
-    frames: WebSocketStream<S>,
-    /// What came in a frame and has not been read.
-    unread: Bytes,
+    socket: S,
+    frames: Frames,
+    /// What came with the upgrade and has not been read.
+    begun: Vec<u8>,
     /// Its CONNECT has been read.
     known: bool,
-}
-
-/// How large what a client sends may be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// A CONNECT; more is not even read of a peer that has not sent one.
-    pub(crate) connect_bytes_max: usize,
-    /// A message, in one frame or in several.
-    pub(crate) message_bytes_max: usize,
+    /// Frames, and how much of them is with the system.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// What the last ping said whose answer waits for room.
+    ping: Option<Vec<u8>>,
+    /// What is said at last was said, or is among what is unsent.
+    left: bool,
+    /// The peer has said good-bye.
+    over: bool,
+    /// What the peer did wrong, behind what it said before.
+    fault: Option<Fault>,
 }
 
 impl<S: AsyncRead + AsyncWrite + OverSocket + Unpin> WebSocket<S> {
-    /// Frames over a socket that has been upgraded; `begun` came with the upgrade.
-    pub(super) async fn new(mut socket: S, begun: Vec<u8>, limits: Limits) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(FRAME_BYTES_MAX + PONG_BYTES_MAX)
-            .max_message_size(Some(limits.message_bytes_max))
-            .max_frame_size(Some(limits.message_bytes_max))
-            .accept_unmasked_frames(false);
-        let whole = limits.connect_bytes_max + CONNECT_FRAMING_BYTES;
+    /// Frames over a socket that has been upgraded; `begun` came with the upgrade. Of a peer that has not sent a CONNECT no
+    /// more is read than one may have.
+    pub(super) fn new(mut socket: S, begun: Vec<u8>, connect_bytes_max: usize) -> Self {
+        let whole = connect_bytes_max + CONNECT_FRAMING_BYTES;
         socket.movable().set_ration(Ration::Whole(whole));
         Self {
-            frames: WebSocketStream::from_partially_read(socket, begun, Role::Server, Some(config)).await,
-            unread: Bytes::new(),
+            socket,
+            frames: Frames::new(),
+            begun,
             known: false,
+            unsent: Vec::new(),
+            sent: 0,
+            ping: None,
+            left: false,
+            over: false,
+            fault: None,
         }
     }
 
@@ -77,52 +71,104 @@ impl<S: AsyncRead + AsyncWrite + OverSocket + Unpin> WebSocket<S> {
         self.known = true;
     }
 
-    pub(super) fn under(&mut self) -> &mut S {
-        self.frames.get_mut()
+    pub(super) const fn under(&mut self) -> &mut S {
+        &mut self.socket
     }
 
-    pub(super) fn under_ref(&self) -> &S {
-        self.frames.get_ref()
+    pub(super) const fn under_ref(&self) -> &S {
+        &self.socket
     }
 
-    /// Says why the connection ends, if the socket takes it at once.
-    fn close(&mut self, cx: &mut Context<'_>, code: CloseCode) {
-        let why = CloseFrame {
-            code,
-            reason: "".into(),
-        };
-        let mut frames = Pin::new(&mut self.frames);
-        if frames.as_mut().start_send(Message::Close(Some(why))).is_ok() {
-            // The connection ends, whether the peer hears why or not.
-            let _told = frames.poll_flush(cx);
+    /// Says good-bye, once.
+    fn leave(&mut self, code: Option<u16>) {
+        if !self.left {
+            self.left = true;
+            let code = code.map(u16::to_be_bytes);
+            put_frame(
+                &mut self.unsent,
+                Kind::Close,
+                code.as_ref().map_or(&[], |code| code),
+            );
         }
     }
 
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        let message = match ready!(Pin::new(&mut self.frames).poll_next(cx)) {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => {
-                if let Some(code) = fault(&error) {
-                    self.close(cx, code);
+    /// Answers a ping, or remembers that it has to be when there is room.
+    fn answer(&mut self, asked: Vec<u8>) {
+        if self.left {
+            return;
+        }
+        if self.unsent.len() < PONG_BYTES_MAX {
+            put_frame(&mut self.unsent, Kind::Pong, &asked);
+        } else {
+            self.ping = Some(asked);
+        }
+    }
+
+    /// Hands what is unsent to the socket.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while let Some(unsent) = self.unsent.get(self.sent..).filter(|unsent| !unsent.is_empty()) {
+                match ready!(Pin::new(&mut self.socket).poll_write(cx, unsent))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    count => self.sent += count,
                 }
-                return Poll::Ready(Err(into_io(error)));
             }
-            None => return Poll::Ready(Ok(None)),
-        };
-        match message {
-            Message::Binary(bytes) => Poll::Ready(Ok(Some(bytes))),
-            Message::Text(_) => {
-                self.close(cx, CloseCode::Unsupported);
-                Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "a text frame [MQTT-6.0.0-1]",
-                )))
-            }
-            // They are answered by the frames themselves.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
-                Poll::Ready(Ok(Some(Bytes::new())))
+            // Who is idle holds no room for what was sent.
+            (self.unsent, self.sent) = (Vec::new(), 0);
+            match self.ping.take() {
+                Some(asked) => self.answer(asked),
+                None => return Pin::new(&mut self.socket).poll_flush(cx),
             }
         }
+    }
+
+    /// Sends as much as the socket takes at once. Whether it fails shows when it is read.
+    fn send_on(&mut self, cx: &mut Context<'_>) {
+        if !self.unsent.is_empty() {
+            let _sent = self.poll_send(cx);
+        }
+    }
+
+    /// Reads once, and leaves in `buf` what was said of MQTT.
+    fn poll_part(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.begun.is_empty() {
+            ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+            self.over |= buf.filled().len() == before;
+        } else {
+            let rest = self.begun.split_off(self.begun.len().min(buf.remaining()));
+            buf.put_slice(&std::mem::replace(&mut self.begun, rest));
+        }
+        let said = buf.filled_mut().get_mut(before..).unwrap_or_default();
+        let len = self.unframe(said);
+        buf.set_filled(before + len);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes frames apart where they are; what they say of MQTT is in front then, and so long.
+    fn unframe(&mut self, bytes: &mut [u8]) -> usize {
+        let (mut at, mut len) = (0, 0);
+        while at < bytes.len() && !self.over && self.fault.is_none() {
+            match self.frames.read(bytes.get_mut(at..).unwrap_or_default()) {
+                Ok((used, said)) => {
+                    match said {
+                        Some(Said::Bytes { from }) => {
+                            bytes.copy_within(at + from..at + used, len);
+                            len += used - from;
+                        }
+                        Some(Said::Ping(asked)) => self.answer(asked),
+                        Some(Said::Close(code)) => {
+                            self.leave(code);
+                            self.over = true;
+                        }
+                        Some(Said::Pong) | None => {}
+                    }
+                    at += used;
+                }
+                Err(fault) => self.fault = Some(fault),
+            }
+        }
+        len
     }
 }
 
@@ -132,18 +178,26 @@ impl<S: AsyncRead + AsyncWrite + OverSocket + Unpin> AsyncRead for WebSocket<S> 
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(())); // It would look like the end.
+        }
         if self.known {
             self.under().movable().set_ration(Ration::Turn(TURN_BYTES));
         }
-        for _ in 0..IDLE_FRAMES_MAX {
-            if !self.unread.is_empty() {
-                let now = self.unread.len().min(buf.remaining());
-                buf.put_slice(&self.unread.split_to(now));
+        let before = buf.filled().len();
+        for _ in 0..IDLE_READS_MAX {
+            if let Some(fault) = self.fault {
+                self.leave(Some(fault.code));
+                self.send_on(cx);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+            }
+            self.send_on(cx);
+            if self.over {
                 return Poll::Ready(Ok(()));
             }
-            match ready!(self.next(cx))? {
-                Some(bytes) => self.unread = bytes,
-                None => return Poll::Ready(Ok(())),
+            ready!(self.poll_part(cx, buf))?;
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
             }
         }
         cx.waker().wake_by_ref();
@@ -153,44 +207,26 @@ impl<S: AsyncRead + AsyncWrite + OverSocket + Unpin> AsyncRead for WebSocket<S> 
 
 impl<S: AsyncRead + AsyncWrite + OverSocket + Unpin> AsyncWrite for WebSocket<S> {
     /// Takes what fits into one frame, once the one before it is with the system.
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.left {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        }
+        ready!(self.poll_send(cx))?;
         let (now, _) = bytes.split_at(bytes.len().min(FRAME_BYTES_MAX));
-        let mut frames = Pin::new(&mut self.get_mut().frames);
-        ready!(frames.as_mut().poll_flush(cx)).map_err(into_io)?;
-        let frame = Message::Binary(Bytes::copy_from_slice(now));
-        frames.start_send(frame).map_err(into_io)?;
+        put_head(&mut self.unsent, Kind::Binary, now.len());
+        self.unsent.extend_from_slice(now);
+        self.send_on(cx);
         Poll::Ready(Ok(now.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().frames)
-            .poll_flush(cx)
-            .map_err(into_io)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx)
     }
 
     /// Says good-bye; the peer's good-bye is the end of what is read.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().frames)
-            .poll_close(cx)
-            .map_err(into_io)
-    }
-}
-
-/// What the peer did wrong, as a close frame says it.
-const fn fault(error: &Error) -> Option<CloseCode> {
-    match error {
-        Error::Capacity(_) => Some(CloseCode::Size),
-        Error::Protocol(_) => Some(CloseCode::Protocol),
-        Error::Utf8(_) => Some(CloseCode::Unsupported),
-        _ => None,
-    }
-}
-
-fn into_io(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::NotConnected.into(),
-        other => io::Error::new(io::ErrorKind::InvalidData, other),
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.leave(None);
+        self.poll_send(cx)
     }
 }
 

@@ -14,12 +14,8 @@ fn empty(first: u8) -> [u8; 6] {
 
 /// How often what lies ready is asked for until a byte comes out of it.
 async fn polls(ready: &[u8]) -> usize {
-    let limits = Limits {
-        connect_bytes_max: 1024,
-        message_bytes_max: 1024,
-    };
     let (near, mut far) = UnixStream::pair().expect("a pair");
-    let mut frames = WebSocket::new(Movable::new(Socket::Unix(near)), Vec::new(), limits).await;
+    let mut frames = WebSocket::new(Movable::new(Socket::Unix(near)), Vec::new(), 1024);
     frames.know();
     far.write_all(ready).await.expect("it fits into the socket");
     let (mut polls, mut byte) = (0, [0; 1]);
@@ -42,7 +38,7 @@ async fn what_says_something_is_read_at_once() {
 async fn pings_are_answered_a_turn_at_a_time() {
     let mut pings = empty(0x89).repeat(320);
     pings.extend([0x82, 0x81, 0, 0, 0, 0, b'x']);
-    assert!(polls(&pings).await >= 320 / IDLE_FRAMES_MAX);
+    assert!(polls(&pings).await >= 320 / IDLE_READS_MAX);
 }
 
 #[tokio::test]
