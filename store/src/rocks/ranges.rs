@@ -8,7 +8,7 @@ use rocksdb::ReadOptions;
 
 use super::Database;
 use crate::batch::Change;
-use crate::engine::{Direction, KeyRange};
+use crate::engine::{Direction, KeyRange, Visit};
 use crate::keyspace::KeyspaceId;
 
 /// The most keys that are removed one by one.
@@ -54,7 +54,7 @@ pub(super) fn few_keys(
     };
     let mut options = ReadOptions::default();
     options.set_max_skippable_internal_keys(REMOVED_MAX);
-    let visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> = &mut |key, value| {
+    let visit: Visit<'_> = &mut |key, value| {
         keys.insert(key.to_vec());
         values += value.len();
         if keys.len() > KEYS_MAX || values > VALUES_MAX {

@@ -77,17 +77,16 @@ impl Shard {
         }
         if stored {
             let hold = self.holds.begin(
-                1,
+                1 + usize::from(will_held.is_some()),
                 What::Open {
                     line,
                     bytes,
                     resumed: resumed.is_some(),
                 },
             );
-            match will_held {
-                Some(session) => self.opens_behind_wills.push((session, hold)),
-                None => self.holds.await_batch(hold),
-            }
+            self.holds.await_batch(hold);
+            self.opens_behind_wills
+                .extend(will_held.map(|session| (session, hold)));
         } else {
             self.open(line, &bytes, resumed.is_some(), out);
         }

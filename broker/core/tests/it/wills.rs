@@ -341,6 +341,39 @@ fn acknowledged_clean_start_is_final_and_its_will_is_published() {
     }
 }
 
+/// An answer that waits for the will of the session before waits for the record of its own session too, which may be refused
+/// although the will is taken.
+#[test]
+fn answer_behind_a_will_waits_for_its_own_record() {
+    let mut acknowledged = 0;
+    for seed in 0..2000 {
+        let mut world = World::with(seed, 4, Settings::default());
+        watcher(&mut world);
+        let name = format!("client-{}", seed % 8);
+        let client = world.connect(Connect {
+            will: will(0),
+            ..persistent(Version::V5, &name)
+        });
+        world.store_full = true;
+        world.begin_drop(client);
+        let client = world.begin_connect(Connect {
+            clean_start: true,
+            ..persistent(Version::V5, &name)
+        });
+        let steps = world.dice().below(12);
+        world.settle_partly(steps);
+        world.store_full = false;
+        world.settle_partly(80);
+        let is_acknowledged = world.client(client).connack() == Some((ReasonCode::Success, false));
+        world.crash();
+        let again = world.connect(persistent(Version::V5, &name));
+        let present = world.client(again).connack() == Some((ReasonCode::Success, true));
+        assert!(present || !is_acknowledged, "seed {seed}");
+        acknowledged += usize::from(is_acknowledged);
+    }
+    assert!(acknowledged > 100, "{acknowledged}");
+}
+
 /// A retained will is retained.
 #[test]
 fn retained_will_is_retained() {
