@@ -52,7 +52,8 @@ impl Node {
 /// Filters to subscribers.
 #[derive(Debug)]
 pub(super) struct Tree {
-    exact: HashMap<Arc<str>, Subscribers>,
+    /// Their text is shared with the sessions.
+    exact: HashMap<TopicFilter, Subscribers>,
     wild: Node,
     hasher: RandomState,
 }
@@ -76,7 +77,7 @@ impl Tree {
             let levels: Vec<&str> = filter.as_str().split('/').collect();
             return change_node(&mut self.wild, &levels, &self.hasher, change);
         }
-        let subscribers = self.exact.entry(filter.as_str().into()).or_default();
+        let subscribers = self.exact.entry(filter.clone()).or_default();
         let result = change(subscribers);
         if subscribers.is_empty() {
             self.exact.remove(filter.as_str());
