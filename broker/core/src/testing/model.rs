@@ -13,7 +13,7 @@ use std::fmt;
 use mqtt_wire::{QoS, ReasonCode, RetainHandling, Version};
 
 use super::operation::{Greeting, Wish};
-use crate::Settings;
+use crate::{EntranceId, Settings};
 use session::{Due, Expected, Flight, Group, Line, Message, Part, Reach, Session, Step, Subscription, Will};
 use topic::{is_shared, matches};
 
@@ -77,11 +77,12 @@ impl Model {
     /// Nobody is there, and nothing is kept.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
+        let entrance = settings.entrance(EntranceId::default());
         Self {
             now: 0,
             inflight_max: usize::from(settings.inflight_max),
-            receive_maximum: settings.receive_maximum,
-            expiry_max_secs: u32::try_from(settings.session_expiry_max.as_secs()).unwrap_or(u32::MAX),
+            receive_maximum: entrance.receive_maximum,
+            expiry_max_secs: u32::try_from(entrance.session_expiry_max.as_secs()).unwrap_or(u32::MAX),
             lines: Vec::new(),
             sessions: Vec::new(),
             groups: Vec::new(),

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use mqtt_wire::{QoS, RetainHandling, Version};
 
-use crate::{Settings, SharedStrategy};
+use crate::{Entrance, Settings, SharedStrategy};
 
 /// The clients there are, by their ids.
 pub const CLIENTS: [&str; 4] = ["ann", "bob", "cid", "dee"];
@@ -193,11 +193,13 @@ impl<'a> Script<'a> {
         let bits = script.byte();
         let settings = Settings {
             inflight_max: pick(&[1, 2, 32], bits >> 2),
-            receive_maximum: pick(&[1, 2, 64], bits >> 4),
             shared_strategy: pick(&STRATEGIES, seed),
             queue_memory_bytes: pick(&[64 * 1024, 16], bits >> 6),
             recovery_grace: std::time::Duration::ZERO,
-            ..Settings::default()
+            ..Settings::by(Entrance {
+                receive_maximum: pick(&[1, 2, 64], bits >> 4),
+                ..Entrance::default()
+            })
         };
         (u64::from(seed), u16::from(bits % 3) + 1, settings, script)
     }
