@@ -57,9 +57,9 @@ fn a_packet_too_large_for_one_listener_is_taken_at_another() {
     }
 }
 
-/// A WebSocket message is as long as a packet may be at its listener: a longer one is not gathered first.
+/// A packet inside WebSocket is as long as it may be at its listener: a longer one is not gathered first.
 #[test]
-fn a_websocket_message_is_measured_by_its_listener() {
+fn a_packet_inside_websocket_is_measured_by_its_listener() {
     let house = house();
     let mut client = Frames::dial(house.address_of("web")).client();
     let connack = client.introduce(&connect(Version::V5, "client"));
@@ -67,6 +67,7 @@ fn a_websocket_message_is_measured_by_its_listener() {
     client.publish("t", &"x".repeat(60_000), QoS::AtLeastOnce, 1);
     assert!(matches!(client.hear(), Heard::PubAck(_)));
     client.publish("t", &"x".repeat(100_000), QoS::AtLeastOnce, 2);
+    assert_eq!(client.hear(), Heard::Disconnect(ReasonCode::PacketTooLarge));
     assert_eq!(client.hear(), Heard::Closed);
 }
 
