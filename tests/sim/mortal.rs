@@ -253,8 +253,13 @@ impl Mortal {
         ];
         self.fates
             .extend(wills.into_iter().flatten().map(|number| (number, Fate::Open)));
-        let given_up = self.life.take().and_then(|life| life.given_up);
-        self.fates.extend(given_up.map(|number| (number, Fate::Open)));
+        if let Some(life) = self.life.take() {
+            self.fates
+                .extend(life.given_up.map(|number| (number, Fate::Open)));
+            if let Some((_, fate)) = life.before.and_then(|at| self.fates.get_mut(at)) {
+                *fate = Fate::Open;
+            }
+        }
         self.is_lost_sight_of = true;
     }
 
