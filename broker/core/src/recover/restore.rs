@@ -22,7 +22,7 @@ impl Shard {
         self.last_session = recovered.last_session;
         self.last_body = recovered.last_body;
         self.counters.damaged_messages = recovered.damaged;
-        self.holds.batch.append(&recovered.cleanup);
+        self.holds.remove_again(&recovered.cleanup);
         self.bodies.extend(recovered.bodies);
         for (filter, shard, interest) in recovered.interests {
             if shard != self.id {

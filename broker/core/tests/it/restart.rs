@@ -1,7 +1,9 @@
 //! What a process finds of the one before it: sessions, whatever the number of shards, and damage.
 
+use std::time::Duration;
+
 use broker_core::{
-    Settings, Shelf,
+    Batch, Settings, Shelf,
     testing::{World, clean, persistent},
 };
 use mqtt_wire::{QoS, ReasonCode, Version};
@@ -175,5 +177,21 @@ fn damaged_message_is_passed_over() {
         assert_eq!(world.client(client).payloads(), ["one", "three"]);
         assert_eq!(world.count(|counters| counters.damaged_messages), 1);
         assert_eq!(world.count(|counters| counters.queued_messages), 0);
+    });
+}
+
+/// What nothing refers to any more goes, be it that the store is full at the start.
+#[test]
+fn orphans_go_when_the_store_has_room_again() {
+    everywhere(|world| {
+        let mut batch = Batch::default();
+        batch.put(Shelf::Bodies, &77_u64.to_be_bytes(), b"nobody waits for it");
+        world.disk_mut().write(&batch);
+        world.store_full = true;
+        world.crash();
+        assert!(!world.disk().is_empty());
+        world.store_full = false;
+        world.pass(Duration::from_secs(2));
+        assert!(world.disk().is_empty());
     });
 }
