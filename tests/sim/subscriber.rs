@@ -188,9 +188,12 @@ impl Subscriber {
     /// The process is about to be killed.
     pub(crate) fn meet_crash(&mut self, world: &World, jumped: bool) {
         let now = world.age();
+        let is_connected = self.is_connected(world);
         match &mut self.absence {
             Some(absence) => absence.outlasts_a_crash(now, jumped),
-            None => self.absence = Some(Absence::since(now)),
+            None if is_connected => self.absence = Some(Absence::since(now)),
+            // The broker sent it away, some time after it came.
+            None => self.absence = Some(Absence::between(self.came, now)),
         }
     }
 
