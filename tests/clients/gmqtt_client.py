@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 
 import gmqtt
 from gmqtt.mqtt.handler import MQTTConnectError
@@ -105,7 +106,12 @@ class Client:
         return wait_for(end())
 
     def close(self):
-        wait_for(self.gmqtt.disconnect())
+        try:
+            wait_for(self.gmqtt.disconnect())
+        except ssl.SSLError as error:
+            # What the broker sent before it saw the end, such as a PUBREL: asyncio's TLS takes that for an error.
+            if error.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
+                raise
 
     def cut(self):
         async def abort():
