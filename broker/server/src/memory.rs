@@ -69,15 +69,18 @@ pub(crate) async fn watch(house: Arc<House>, bytes_max: u64, mut measure: Measur
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ceiling = Ceiling::of(bytes_max);
     record(&house.memory, bytes_max);
+    let mut is_told = true;
     loop {
         look.tick().await;
-        let Some(resident) = measure() else {
+        let told = measure();
+        if told.is_none() && is_told {
             warn!(
-                "the system does not tell how much memory this process has: broker.memory_max has no effect"
+                "the system does not tell how much memory this process has: it is taken to stand still (broker.memory_max)"
             );
-            tell(&house, Overload::Calm);
-            return;
-        };
+        }
+        is_told = told.is_some();
+        // Perhaps no file can be opened just now, which is no time to let go.
+        let resident = told.unwrap_or_else(|| house.memory.resident.load(Ordering::Relaxed));
         house.memory.resident.store(resident, Ordering::Relaxed);
         let overload = ceiling.look(resident, house.clock.now());
         let before = house.memory.overload();

@@ -21,19 +21,29 @@ const MIB: u64 = 1 << 20;
 /// A broker that believes what memory it is told to have, and a ceiling of 100 MiB.
 struct Short {
     house: House,
+    /// 0 for what cannot be read.
     resident: Arc<AtomicU64>,
+    /// How often it has looked.
+    looks: Arc<AtomicU64>,
 }
 
 impl Short {
     fn open(mut plan: Plan) -> Self {
         plan.broker.memory_max = Some("100MiB".into());
         let resident = Arc::new(AtomicU64::new(MIB));
-        let reading = Arc::clone(&resident);
+        let looks = Arc::new(AtomicU64::new(0));
+        let (reading, looking) = (Arc::clone(&resident), Arc::clone(&looks));
         let house = plan.open_with(|broker| {
-            broker
-                .measure_memory_by(move || Some(reading.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0));
+            broker.measure_memory_by(move || {
+                looking.fetch_add(1, Ordering::Relaxed);
+                Some(reading.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+            });
         });
-        Self { house, resident }
+        Self {
+            house,
+            resident,
+            looks,
+        }
     }
 
     /// It has so much memory, and has noticed.
@@ -117,11 +127,18 @@ fn a_publisher_waits_while_memory_is_short_and_no_longer() {
     assert!(slowed() <= so_far + 1);
 }
 
-/// Nobody is kept out because a file of the system cannot be read any more.
+/// A process that has no file left to open cannot look, and needs the ceiling most.
 #[test]
-fn memory_that_cannot_be_read_is_taken_for_enough() {
+fn memory_that_cannot_be_read_is_taken_to_stand_still() {
     let short = Short::open(Plan::default());
     short.has(100, Overload::Refusing);
-    short.has(0, Overload::Calm);
+    short.resident.store(0, Ordering::Relaxed);
+    let (since, looks) = (Instant::now(), short.looks.load(Ordering::Relaxed));
+    while short.looks.load(Ordering::Relaxed) < looks + 2 {
+        assert!(since.elapsed() < SOON, "nobody looks any more");
+        std::thread::yield_now();
+    }
+    assert_eq!(short.tells(Version::V5).0, ReasonCode::ServerBusy);
+    short.has(70, Overload::Calm);
     assert_eq!(short.tells(Version::V5), (ReasonCode::Success, None));
 }
