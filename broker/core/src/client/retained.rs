@@ -142,6 +142,7 @@ impl Shard {
             && out.outbox(connection).map_or(0, Outbox::len) <= Outbox::HIGH_WATER
             && session.queue.len() < AHEAD_MAX.min(self.settings.queue_messages_max)
             && session.queue.bytes() < self.settings.queue_bytes_max / 2
+            && !self.lags_in_overload(id)
     }
 
     /// Another shard's retained messages have come.

@@ -6,7 +6,7 @@ use broker_core::{
     Entrance, Outbox, Overload, Settings,
     testing::{ClientRef, World, clean, persistent},
 };
-use mqtt_wire::{QoS, Version};
+use mqtt_wire::{Ack, Packet, QoS, Version};
 
 use crate::{VERSIONS, everywhere, everywhere_with};
 
@@ -230,5 +230,38 @@ fn queues_take_no_more_at_zero_and_go_on_above() {
         let payloads = world.client(sleeper).payloads();
         assert_eq!(payloads.last().map(String::as_str), Some("last"));
         assert_eq!(world.count(|counters| counters.dropped_queue_full), 0);
+    });
+}
+
+/// Retained messages at QoS 0 are on nobody's way: for who lags behind they wait where they are, and nothing of them is lost.
+#[test]
+fn retained_messages_wait_for_who_lags_behind() {
+    everywhere(|world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for name in 0..5 {
+            world.retain(publisher, &format!("kept/{name}"), "kept", QoS::AtLeastOnce);
+        }
+        let sleeper = world.connect(clean(Version::V5, "sleeper"));
+        world.subscribe(sleeper, "room", QoS::AtLeastOnce);
+        world.client_mut(sleeper).acknowledges = false;
+        let payload = "x".repeat(LONG);
+        for _ in 0..32 + Outbox::HIGH_WATER / LONG + 1 {
+            world.publish(publisher, "room", &payload, QoS::AtLeastOnce);
+        }
+        world.tell_of_overload(Overload::Dropping);
+        world.subscribe(sleeper, "kept/+", QoS::AtMostOnce);
+        assert_eq!(world.count(|counters| counters.dropped_overload), 0);
+        world.tell_of_overload(Overload::Calm);
+        let ids: Vec<_> = world
+            .client(sleeper)
+            .messages()
+            .filter_map(|message| message.id)
+            .collect();
+        world.client_mut(sleeper).acknowledges = true;
+        for id in ids {
+            world.send(sleeper, &Packet::PubAck(Ack::new(id)));
+        }
+        let kept = world.client(sleeper).payloads();
+        assert_eq!(kept.iter().filter(|payload| *payload == "kept").count(), 5);
     });
 }
