@@ -266,8 +266,10 @@ impl Route {
             .filter(keeps_away)
             .map(|target| target.session)
             .collect();
-        let brings =
-            |target: &&Target| target.publishers == Publishers::All && sessions.contains(&target.session);
+        let brings = |target: &&Target| {
+            // They are in the order of their sessions.
+            target.publishers == Publishers::All && sessions.binary_search(&target.session).is_ok()
+        };
         let mut own: Vec<Target> = self.sessions.iter().filter(brings).cloned().collect();
         merge(&mut own);
         for target in &mut own {
