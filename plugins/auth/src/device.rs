@@ -2,7 +2,10 @@
 
 use plugin_api::{Login, Principal};
 
-use crate::{ANONYMOUS, CertificateName, DeviceFrom, login, name, password_file::PasswordFile};
+use crate::{
+    ANONYMOUS, CertificateName, DeviceFrom, certificate::CertificateGate, login, name,
+    password_file::PasswordFile,
+};
 
 /// How the device of a principal is found.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +66,11 @@ impl Devices {
         device.filter(|device| name::is_one_level(device))
     }
 
+    /// Where no gate looks at certificates, one that was shown says nothing.
     fn in_certificate(self, login: &Login) -> Option<String> {
+        if !login.is_for(CertificateGate::NAME) {
+            return None;
+        }
         login::certificate_name(login, self.certificate_name?)?.ok()
     }
 }

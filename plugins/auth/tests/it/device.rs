@@ -81,6 +81,21 @@ async fn a_password_that_nobody_looks_at_makes_no_device() {
     assert_eq!(who(&house.gates(), login).await.unwrap().device, None);
 }
 
+/// What a listener takes a certificate for is then TLS alone.
+#[tokio::test]
+async fn a_certificate_that_nobody_looks_at_makes_no_device() {
+    for (setting, device) in [("auto", Some("ada")), ("certificate", None)] {
+        let house = House::closed()
+            .with_users(&["ada"])
+            .with(|auth| auth.device_from = Some(setting.into()));
+        let mut login = by_password("ada", "ada-password");
+        login.certificate = by_certificate().certificate;
+        login.authenticators = Some(["password_file".to_owned()].into());
+        let principal = who(&house.gates(), login).await.unwrap();
+        assert_eq!(principal.device.as_deref(), device, "{setting}");
+    }
+}
+
 /// Such a name would reach other twins once it stands in a topic.
 #[tokio::test]
 async fn a_name_that_is_more_than_one_level_of_a_topic_is_no_device() {
