@@ -103,6 +103,11 @@ impl Settings {
         entrance
     }
 
+    /// Whether a topic name is neither too long nor too deep.
+    pub(crate) fn takes_topic(&self, topic: &str) -> bool {
+        topic.len() <= self.topic_bytes_max && topic.split('/').nth(self.topic_levels_max).is_none()
+    }
+
     /// The longest that any session outlives its connection.
     pub(crate) fn session_expiry_max(&self) -> Duration {
         let longest = self.entrances.iter().map(|entrance| entrance.session_expiry_max);

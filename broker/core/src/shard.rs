@@ -78,7 +78,8 @@ pub struct Shard {
     pub(crate) cursors_moved: Vec<SessionId>,
     /// Sessions that have ended and whose wills are not in a batch yet; no more than there are held messages.
     pub(crate) ended_before_wills: BTreeSet<SessionId>,
-    /// Connections whose answer waits until the will of an earlier one is in a batch; no more than there are connections.
+    /// Connections whose answer waits until the will of an earlier one is in a batch, also of those that have
+    /// gone meanwhile; no more than come while one message is held.
     pub(crate) opens_behind_wills: Vec<(SessionId, HoldId)>,
     pub(crate) slowed_by_store: Vec<ConnectionId>,
     pub(crate) last_serial: u64,

@@ -105,7 +105,11 @@ impl Shard {
             return Some(ReasonCode::RetainNotSupported);
         }
         let mount = entrance.mount_point.as_ref();
-        if mount.is_some() && will.is_some_and(|said| will_meant(said, mount).is_none()) {
+        let can_be_published = |said: &mqtt_wire::Will| {
+            let meant = will_meant(said, mount);
+            meant.is_some_and(|will| self.settings.takes_topic(&will.message.topic))
+        };
+        if !will.is_none_or(can_be_published) {
             return Some(ReasonCode::TopicNameInvalid);
         }
         (!fits(connack, connect)).then_some(ReasonCode::PacketTooLarge)

@@ -213,8 +213,7 @@ impl Shard {
             None => publish.topic.into(),
             Some(mount) => mount.below(publish.topic),
         };
-        let (bytes_max, levels_max) = (self.settings.topic_bytes_max, self.settings.topic_levels_max);
-        if topic.len() > bytes_max || topic.split('/').nth(levels_max).is_some() {
+        if !self.settings.takes_topic(&topic) {
             return Err(ReasonCode::TopicNameInvalid);
         }
         if let (Some(alias), Some(client)) = (alias, self.client_mut(connection)) {

@@ -262,6 +262,16 @@ fn topics_and_properties_are_bounded() {
                 Some(ReasonCode::TopicNameInvalid)
             );
         }
+        for topic in ["x".repeat(4097), vec!["x"; 129].join("/")] {
+            let mut connect = clean(Version::V5, "client");
+            connect.will = Some(will(&topic));
+            let client = world.connect(connect);
+            assert_eq!(
+                world.client(client).connack(),
+                Some((ReasonCode::TopicNameInvalid, false))
+            );
+            assert!(!world.client(client).is_connected());
+        }
         let client = world.connect(clean(Version::V5, "client"));
         let (name, value) = ("name", "x".repeat(9000));
         let mut block = Vec::new();
@@ -277,6 +287,17 @@ fn topics_and_properties_are_bounded() {
     });
 }
 
+fn will(topic: &str) -> mqtt_wire::Will {
+    mqtt_wire::Will {
+        topic: topic.into(),
+        payload: b"gone".to_vec(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        delay_secs: 0,
+        properties: Vec::new(),
+    }
+}
+
 /// A session that ends with its connection has nothing but a record on disk, and removes no more than that: each removed
 /// range costs a store memory.
 #[test]
@@ -286,14 +307,7 @@ fn sessions_that_kept_nothing_remove_no_ranges() {
         world.subscribe(watcher, "room", QoS::AtMostOnce);
         for _ in 0..20 {
             let mut connect = clean(Version::V5, "client");
-            connect.will = Some(mqtt_wire::Will {
-                topic: "room".into(),
-                payload: b"gone".to_vec(),
-                qos: QoS::AtMostOnce,
-                retain: false,
-                delay_secs: 0,
-                properties: Vec::new(),
-            });
+            connect.will = Some(will("room"));
             let client = world.connect(connect);
             world.subscribe(client, "hall", QoS::AtLeastOnce);
             world.drop_connection(client);
