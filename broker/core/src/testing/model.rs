@@ -595,12 +595,13 @@ impl Model {
             let durable = members.iter().any(|(session, _)| session.durable());
             let qos = message.qos.min(granted);
             let kept = durable && qos > QoS::AtMostOnce;
-            // One that is about to end may be counted or not.
+            // One that is about to end may be counted or not: whether its will goes before the session is not said.
             let staying = members
                 .iter()
                 .filter(|(session, _)| session.line.is_some() || session.durable());
             let staying = staying.map(|(_, wish)| wish.qos).max();
-            let owed = connected || message.qos.min(staying.unwrap_or(QoS::AtMostOnce)) > QoS::AtMostOnce;
+            let qos_staying = message.qos.min(staying.unwrap_or(QoS::AtMostOnce));
+            let owed = connected || qos_staying > QoS::AtMostOnce;
             reach = reach.max_of(Reach::Perhaps);
             if !connected && !kept {
                 continue;
@@ -612,6 +613,7 @@ impl Model {
                 message: message.clone(),
                 number: self.sent,
                 qos,
+                qos_staying,
                 must: owed,
                 kept,
                 handed: false,

@@ -172,22 +172,29 @@ impl Model {
             let parts = group.into_iter().flat_map(|group| group.parts.iter().enumerate());
             let parts = parts.filter(|(_, part)| !part.away && part.number <= before);
             for (at, part) in parts.filter(|(_, part)| is_message(&part.message, received)) {
-                let due = Due {
-                    message: part.message.clone(),
-                    // [MQTT5-4.8.2-3] The level that was granted to the member.
-                    qos: part.qos.min(subscription.wish.qos),
-                    retain: part.message.retain && subscription.wish.retain_as_published,
-                    ids: subscription.id.into_iter().collect(),
-                    must: true,
-                    maybe_sent: part.handed,
-                    brought_by: None,
-                    shared: true,
-                };
-                ways.push(check_new(&due, received, listener, self.now).map(|()| Handout {
-                    kept: part.kept && session.durable(),
-                    due,
-                    filter,
-                    part: at,
+                // [MQTT5-4.8.2-3] The level that was granted to the member, of the one the group has it at.
+                let mut levels = vec![part.qos, part.qos_staying];
+                levels
+                    .iter_mut()
+                    .for_each(|qos| *qos = subscription.wish.qos.min(*qos));
+                levels.dedup();
+                ways.extend(levels.into_iter().map(|qos| {
+                    let due = Due {
+                        message: part.message.clone(),
+                        qos,
+                        retain: part.message.retain && subscription.wish.retain_as_published,
+                        ids: subscription.id.into_iter().collect(),
+                        must: true,
+                        maybe_sent: part.handed,
+                        brought_by: None,
+                        shared: true,
+                    };
+                    check_new(&due, received, listener, self.now).map(|()| Handout {
+                        kept: part.kept && session.durable(),
+                        due,
+                        filter,
+                        part: at,
+                    })
                 }));
             }
         }
@@ -269,7 +276,7 @@ impl Model {
         self.nothing_is_left()?;
         // At QoS 0 it was handed over at once, or waits where it may be lost.
         let parts = self.groups.iter_mut().flat_map(|group| &mut group.parts);
-        for part in parts.filter(|part| part.qos == QoS::AtMostOnce) {
+        for part in parts.filter(|part| part.qos_staying == QoS::AtMostOnce) {
             part.must = false;
         }
         Ok(())

@@ -66,7 +66,10 @@ pub(super) struct Part {
     pub(super) message: Message,
     /// How many messages there were before.
     pub(super) number: usize,
+    /// The highest level of all members then, those about to end among them.
     pub(super) qos: QoS,
+    /// The highest level of those that stayed.
+    pub(super) qos_staying: QoS,
     pub(super) must: bool,
     /// Whether it outlives the process.
     pub(super) kept: bool,
