@@ -1,6 +1,6 @@
 //! Streams of operations, held against a naive model of the specification after each; and the model against broken brokers.
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 use broker_core::testing::{
     Dice, Heard,
@@ -42,9 +42,12 @@ fn corpus_follows_the_model() {
     }
 }
 
+/// `TWINMQ_STREAMS` sets how many are tried.
 #[test]
 fn random_operations_follow_the_model() {
-    for seed in 1..=SEEDS {
+    let asked = env::var("TWINMQ_STREAMS").ok();
+    let streams = asked.map_or(SEEDS, |number| number.parse().unwrap());
+    for seed in 1..=streams {
         if let Err(broken) = play(&random(seed)) {
             panic!("seed {seed}: {broken}");
         }
