@@ -144,8 +144,9 @@ impl Shard {
         while let Some(entry) = self.next_to_send(id, out) {
             self.send_entry(id, entry, out);
         }
-        self.catch_up(id, out);
+        // Before retained messages: one at QoS 0 queues behind what is on disk, and nothing is asked for while it waits.
         self.recall(id, out);
+        self.catch_up(id, out);
     }
 
     /// Takes the next message out of the queue, if it may be sent now.

@@ -4,7 +4,7 @@ use broker_core::{
     Settings, Shelf,
     testing::{ClientRef, Heard, World, clean, filter, message, persistent},
 };
-use mqtt_wire::{Ack, Packet, Publish, QoS, ReasonCode, RetainHandling, Subscription, Version};
+use mqtt_wire::{Ack, Packet, Publish, QoS, ReasonCode, RetainHandling, Subscribe, Subscription, Version};
 
 use crate::{VERSIONS, everywhere, everywhere_with};
 
@@ -265,6 +265,39 @@ fn many_retained_messages_come_as_they_are_acknowledged() {
             world.connect(clean(Version::V5, "kept"));
         }
         assert_eq!(world.disk().len(Shelf::Queue), 0);
+    });
+}
+
+/// [MQTT311-3.3.1-6] [MQTT5-3.3.1-9]
+/// A retained message that waits on disk comes without an acknowledgement, though one at `QoS` 0 queues behind it.
+#[test]
+fn retained_message_on_disk_does_not_wait_for_one_at_qos_0() {
+    let settings = Settings {
+        queue_memory_bytes: 16,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let publisher = world.connect(clean(Version::V5, "publisher"));
+        for topic in ["hall/1", "room/2"] {
+            world.retain(publisher, topic, "on", QoS::AtLeastOnce);
+        }
+        world.retain(publisher, "room/1", "on", QoS::AtMostOnce);
+        for version in VERSIONS {
+            let client = world.connect(persistent(version, "client"));
+            world.client_mut(client).acknowledges = false;
+            let subscribe = Subscribe {
+                packet_id: world.client_mut(client).take_id(),
+                subscription_id: None,
+                filters: vec![
+                    Subscription::new(filter("#"), QoS::AtLeastOnce),
+                    Subscription::new(filter("room/1"), QoS::AtMostOnce),
+                ],
+                user_properties: Vec::new(),
+            };
+            world.send(client, &Packet::Subscribe(subscribe));
+            assert_eq!(topics(world, client), ["hall/1", "room/1", "room/1", "room/2"]);
+            world.connect(clean(version, "client"));
+        }
     });
 }
 
