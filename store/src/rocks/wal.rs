@@ -29,6 +29,10 @@ pub(super) fn mend(db: &Path, format: &Format, quarantine: &Quarantine) -> Resul
             let damage = reading.report(&path, format, cut);
             quarantine.begin(damage, &path).map_err(OpenError::io(&path))?;
             files::write_durably(&path, &sound(&bytes)).map_err(OpenError::io(&path))?;
+        } else if reading.end == End::Torn {
+            // A write that was interrupted. If this start is killed once it has begun a log of its own, the next one must not
+            // take this for a log that was cut.
+            files::write_durably(&path, &sound(&bytes)).map_err(OpenError::io(&path))?;
         }
         something_follows |= reading.groups > 0;
     }
@@ -187,4 +191,42 @@ fn maps(remains: &[u8]) -> BTreeSet<u32> {
 pub(super) fn relative(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     PathBuf::from(super::FOLDER).join(name).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::keyspace::KeyspaceId;
+
+    /// A log with one group.
+    fn log() -> Vec<u8> {
+        let mut batch = Batch::new();
+        batch.put(KeyspaceId::at(0), b"lamp", b"on");
+        let mut group = vec![0; GROUP_HEADER];
+        group.extend_from_slice(batch.as_records());
+        let mut log = Vec::new();
+        log::append(&mut log, &group);
+        log
+    }
+
+    #[test]
+    fn an_interrupted_write_is_no_damage_either_when_the_start_after_it_is_killed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = folder.path().join("db");
+        fs::create_dir(&db).expect("made");
+        let quarantine = Quarantine::open(folder.path()).expect("opened");
+        let mend = || mend(&db, &Format::default(), &quarantine).expect("mended");
+        let torn = [log(), log().split_at(9).0.to_vec()].concat();
+        fs::write(db.join("000004.log"), &torn).expect("written");
+        mend();
+        fs::write(db.join("000009.log"), log()).expect("written");
+        mend();
+        assert_eq!(quarantine.found(), []);
+        assert_eq!(fs::read(db.join("000004.log")).expect("read"), log());
+
+        fs::write(db.join("000004.log"), &torn).expect("written");
+        mend();
+        assert_eq!(quarantine.found().len(), 1, "a log that was cut");
+    }
 }
