@@ -19,7 +19,8 @@ pub enum Tuning {
     Point,
     /// Mostly read in order.
     Scan,
-    /// Written at one end and deleted at the other.
+    /// Written at one end and deleted at the other. A range is removed as such, however little is in it: whoever knows of few
+    /// keys removes those.
     Queue,
 }
 

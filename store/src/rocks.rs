@@ -254,7 +254,9 @@ impl Database {
             };
             // A batch writes the number of a keyspace as one byte.
             let keyspace = KeyspaceId::at(map as u8);
-            if let Some(fresh) = &mut fresh {
+            if let Some(fresh) = &mut fresh
+                && space.tuning != Tuning::Queue
+            {
                 fresh.note(keyspace, change);
                 if let Change::DeleteRange(from, to) = change
                     && let Some(keys) = ranges::few_keys(self, fresh, keyspace, from, to)

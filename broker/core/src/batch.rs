@@ -1,6 +1,8 @@
 //! What the rules want kept on disk: batches of operations on named shelves, and how they are read back.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+
+use crate::record;
 
 /// A named part of what is kept. The journal maps each to a keyspace of its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +91,9 @@ pub struct Batch {
     bytes: Vec<u8>,
 }
 
+/// The most messages that are removed one by one.
+const FEW_MESSAGES: u64 = 64;
+
 const PUT: u8 = 0;
 const DELETE: u8 = 1;
 const DELETE_RANGE: u8 = 2;
@@ -119,6 +124,21 @@ impl Batch {
     /// Removes all keys from `from` up to but without `to`.
     pub fn delete_range(&mut self, shelf: Shelf, from: &[u8], to: &[u8]) {
         self.write(DELETE_RANGE, shelf, from, to);
+    }
+
+    /// Removes messages of a session's queue: one by one if they are few, as a range that is removed costs the store more
+    /// than that.
+    pub(crate) fn delete_messages(&mut self, session: u64, seqs: Range<u64>) {
+        if seqs.end.saturating_sub(seqs.start) > FEW_MESSAGES {
+            let (from, to) = (
+                record::queue_key(session, seqs.start),
+                record::queue_key(session, seqs.end),
+            );
+            return self.delete_range(Shelf::Queue, &from, &to);
+        }
+        for seq in seqs {
+            self.delete(Shelf::Queue, &record::queue_key(session, seq));
+        }
     }
 
     /// Adds another batch's operations after these.

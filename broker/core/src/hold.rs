@@ -1,6 +1,6 @@
 //! What waits for something outside: for the store, another shard, or a link. Nothing in it may happen before.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use ahash::{HashMap, RandomState};
 use mqtt_wire::{PacketId, QoS, ReasonCode};
@@ -396,6 +396,12 @@ impl Holds {
     pub(crate) fn remove_range(&mut self, shelf: Shelf, from: &[u8], to: &[u8]) {
         self.batch.delete_range(shelf, from, to);
         self.upkeep.removals.delete_range(shelf, from, to);
+    }
+
+    /// Removes messages of a session's queue for good.
+    pub(crate) fn remove_messages(&mut self, session: u64, seqs: Range<u64>) {
+        self.batch.delete_messages(session, seqs.clone());
+        self.upkeep.removals.delete_messages(session, seqs);
     }
 
     /// Puts removals that were refused into this round's batch.

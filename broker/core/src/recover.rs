@@ -435,9 +435,10 @@ impl<S: Shelves> Reading<'_, S> {
         for body in bodies {
             *self.references.entry(body).or_default() += 1;
         }
-        self.drop_consumed(number, &from)?;
+        self.drop_consumed(number, cursor)?;
         let taken = flights.iter().filter_map(|flight| flight.seq).collect();
         Ok(Queue::recovered(
+            cursor,
             first.unwrap_or(next),
             next,
             messages,
@@ -448,16 +449,16 @@ impl<S: Shelves> Reading<'_, S> {
     }
 
     /// Messages before a session's cursor go.
-    fn drop_consumed(&mut self, number: u64, cursor: &[u8]) -> Result<(), S::Error> {
-        let start = record::session_key(number);
-        let mut found = false;
+    fn drop_consumed(&mut self, number: u64, cursor: u64) -> Result<(), S::Error> {
+        let (start, end) = (record::session_key(number), record::queue_key(number, cursor));
+        let mut first = None;
         self.shelves
-            .scan(Shelf::Queue, &start, Some(cursor), &mut |_, _| {
-                found = true;
+            .scan(Shelf::Queue, &start, Some(&end), &mut |key, _| {
+                first = record::read_queue_key(key).map(|(_, seq)| seq);
                 ControlFlow::Break(())
             })?;
-        if found {
-            self.cleanup.delete_range(Shelf::Queue, &start, cursor);
+        if let Some(first) = first {
+            self.cleanup.delete_messages(number, first..cursor);
         }
         Ok(())
     }

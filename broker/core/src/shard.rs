@@ -213,12 +213,8 @@ impl Shard {
                 &record::session_key(session.number),
                 &cursor.to_be_bytes(),
             );
-            if let Some(from) = session.queue.trim(cursor) {
-                let (from, to) = (
-                    record::queue_key(session.number, from),
-                    record::queue_key(session.number, cursor),
-                );
-                self.holds.remove_range(Shelf::Queue, &from, &to);
+            if let Some(consumed) = session.queue.trim(cursor) {
+                self.holds.remove_messages(session.number, consumed);
             }
         }
         self.outgoing_awaited.clear();

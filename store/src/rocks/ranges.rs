@@ -1,4 +1,4 @@
-//! Removing a range key by key where little is in it. The engine keeps each range that is removed in memory until a
+//! Removing a range key by key where little is in it and nobody knows. The engine keeps each range that is removed in memory until a
 //! compaction drops it, even one that held nothing; whoever makes many would fill the memory.
 
 use std::collections::BTreeSet;
@@ -79,13 +79,18 @@ mod tests {
 
     const FIRST: KeyspaceId = KeyspaceId::at(0);
     const SECOND: KeyspaceId = KeyspaceId::at(1);
-    const KEYSPACES: [Keyspace; 2] = [
+    const QUEUE: KeyspaceId = KeyspaceId::at(2);
+    const KEYSPACES: [Keyspace; 3] = [
         Keyspace {
             name: "first",
             tuning: Tuning::Point,
         },
         Keyspace {
             name: "second",
+            tuning: Tuning::Scan,
+        },
+        Keyspace {
+            name: "queue",
             tuning: Tuning::Queue,
         },
     ];
@@ -144,6 +149,13 @@ mod tests {
             told(&[&group, &range]),
             (0, 1),
             "too many with those of the group"
+        );
+
+        told(&[&put(QUEUE, 0..few, b"x")]);
+        assert_eq!(
+            told(&[&remove(QUEUE, 0..100)]),
+            (0, 1),
+            "nobody looks into a queue"
         );
 
         told(&[&put(FIRST, 0..2, &[7; VALUES_MAX / 2 + 1])]);

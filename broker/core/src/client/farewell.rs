@@ -318,14 +318,15 @@ impl Shard {
         for shelf in [Shelf::Subscriptions, Shelf::Inflight, Shelf::Receipts] {
             self.holds.remove_range(shelf, &from, &to);
         }
-        match session.queue.unloaded() {
+        let on_disk = session.queue.on_disk();
+        match session.queue.unloaded_from() {
             // What is only on disk may refer to shared bodies: they are looked up before it goes.
-            Some((from, to)) => {
+            Some(from) => {
                 let spared = session.queue.others_seqs().collect();
                 let asked = session.queue.is_recalling();
-                self.begin_purge(session.number, from, Purge { to, spared }, asked, out);
+                self.begin_purge(session.number, from, Purge { on_disk, spared }, asked, out);
             }
-            None => self.holds.remove_range(Shelf::Queue, &from, &to),
+            None => self.holds.remove_messages(session.number, on_disk),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! what follows is read back when its turn comes. A message that is not on disk (`QoS` 0, replaceable, or of a session that
 //! ends with its connection) has no sequence number and is always in memory.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use mqtt_wire::QoS;
 
@@ -67,8 +67,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// The queue of a recovered session: all on disk.
+    /// The queue of a recovered session: all on disk, from `cursor` on.
     pub(crate) fn recovered(
+        cursor: u64,
         first: u64,
         next: u64,
         messages: u64,
@@ -80,7 +81,7 @@ impl Queue {
             taken,
             next_seq: next,
             recovered_before: next,
-            trimmed: first,
+            trimmed: cursor,
             unloaded_from: (messages > 0).then_some(first),
             resent_before: sent_before,
             messages,
@@ -132,9 +133,9 @@ impl Queue {
         self.loaded.iter().filter_map(|entry| entry.waiting.body)
     }
 
-    /// The sequence numbers of what is on disk and not in memory: from the first up to but without the second.
-    pub(crate) fn unloaded(&self) -> Option<(u64, u64)> {
-        self.unloaded_from.map(|from| (from, self.next_seq))
+    /// The first sequence number from which on messages are on disk and not in memory.
+    pub(crate) const fn unloaded_from(&self) -> Option<u64> {
+        self.unloaded_from
     }
 
     /// Whether one more message of this size would be too many.
@@ -155,15 +156,20 @@ impl Queue {
         seq
     }
 
-    /// What is before `cursor` is needed no longer. Answers from where on to remove it from disk, when that is worth while.
-    pub(crate) fn trim(&mut self, cursor: u64) -> Option<u64> {
+    /// The sequence numbers under which something may stand on disk.
+    pub(crate) const fn on_disk(&self) -> Range<u64> {
+        self.trimmed..self.next_seq
+    }
+
+    /// What is before `cursor` is needed no longer. Answers what to remove of it from disk, when that is worth while.
+    pub(crate) fn trim(&mut self, cursor: u64) -> Option<Range<u64>> {
         let from = self.trimmed;
         if cursor == from || (cursor < from + TRIM_AFTER && self.untrimmed_bytes < TRIM_AFTER_BYTES) {
             return None;
         }
         self.trimmed = cursor;
         self.untrimmed_bytes = 0;
-        Some(from)
+        Some(from..cursor)
     }
 
     /// Appends a message. One that stands on disk is not kept in memory beyond `memory_bytes`, or behind one that is not.

@@ -1,17 +1,18 @@
 //! Reading waiting messages back: for sessions that are to get them, and for ended ones that shared a body with others.
 
+use std::ops::Range;
+
 use crate::{
-    Output, Outputs, Shard, Shelf, WallTime,
+    Output, Outputs, Shard, WallTime,
     recall::{Page, Recall},
-    record,
     session::SessionId,
 };
 
 /// A session that has ended and whose waiting messages are still being looked through for shared bodies.
 #[derive(Debug)]
 pub(crate) struct Purge {
-    /// The first sequence number it never had.
-    pub(crate) to: u64,
+    /// The sequence numbers under which something may stand on disk.
+    pub(crate) on_disk: Range<u64>,
     /// Messages whose bodies are let go of elsewhere.
     pub(crate) spared: Vec<u64>,
 }
@@ -65,7 +66,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         if !asked {
-            let recall = Recall::of_session(number, from, purge.to);
+            let recall = Recall::of_session(number, from, purge.on_disk.end);
             out.duties.push(Output::Recall(recall));
         }
         self.purges.insert(number, purge);
@@ -83,13 +84,9 @@ impl Shard {
             }
         }
         let next = page.next.unwrap_or(page.to);
-        if next < purge.to && !page.failed {
+        if next < purge.on_disk.end && !page.failed {
             return self.begin_purge(page.session, next, purge, false, out);
         }
-        let (from, to) = (
-            record::session_key(page.session),
-            record::session_end(page.session),
-        );
-        self.holds.remove_range(Shelf::Queue, &from, &to);
+        self.holds.remove_messages(page.session, purge.on_disk);
     }
 }

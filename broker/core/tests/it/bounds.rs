@@ -171,7 +171,7 @@ fn waiting_messages_of_the_absent_are_not_in_memory() {
     });
 }
 
-/// Consumed messages leave the disk, large ones soon.
+/// Consumed messages leave the disk: many as a range, few large ones soon and by their names.
 #[test]
 fn consumed_messages_leave_the_disk() {
     everywhere(|world| {
@@ -179,7 +179,10 @@ fn consumed_messages_leave_the_disk() {
         world.subscribe(client, "room", QoS::AtLeastOnce);
         fill(world, 2000, "small");
         assert!(world.disk().len(Shelf::Queue) <= 512);
+        let ranges = world.disk().ranges_removed();
+        assert!((1..=4).contains(&ranges), "{ranges}");
         fill(world, 10, &"x".repeat(200_000));
+        assert!(world.disk().ranges_removed() <= ranges + 1);
         assert!(
             world.disk().bytes(Shelf::Queue) < 600_000,
             "{}",
