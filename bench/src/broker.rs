@@ -29,6 +29,8 @@ pub(crate) enum Target {
     Ours(Shards),
     /// Debian's mosquitto, the yardstick.
     Mosquitto,
+    /// The minimal probe: what parsing, looking up and gathering cost at least.
+    Probe,
     /// The null relay: what the kernel alone costs.
     Relay,
     /// A broker that somebody else started.
@@ -56,9 +58,10 @@ impl FromStr for Target {
                 Ok(Self::Ours(Shards::Exactly(count.parse().unwrap_or(1))))
             }
             ("mosquitto", "") => Ok(Self::Mosquitto),
+            ("probe", "") => Ok(Self::Probe),
             ("relay", "") => Ok(Self::Relay),
             _ => text.parse().map(Self::At).map_err(|_| {
-                format!("`{text}` is none of ours, ours:N, ours:default, mosquitto, relay, or an address like 127.0.0.1:1883")
+                format!("`{text}` is none of ours, ours:N, ours:default, mosquitto, probe, relay, or an address like 127.0.0.1:1883")
             }),
         }
     }
@@ -71,6 +74,7 @@ impl fmt::Display for Target {
             Self::Ours(Shards::Default) => f.write_str("ours:default"),
             Self::Ours(Shards::Exactly(count)) => write!(f, "ours:{count}"),
             Self::Mosquitto => f.write_str("mosquitto"),
+            Self::Probe => f.write_str("probe"),
             Self::Relay => f.write_str("relay"),
             Self::At(address) => address.fmt(f),
         }
@@ -159,7 +163,8 @@ impl Broker {
         let launch = match target {
             Target::Ours(shards) => ours::launch(programs, &folder, *shards, wishes)?,
             Target::Mosquitto => mosquitto::launch(&programs.mosquitto, &folder, wishes)?,
-            Target::Relay => relay_launch()?,
+            Target::Probe => own_launch("probe")?,
+            Target::Relay => own_launch("relay")?,
             Target::At(address) => {
                 let process = programs.pid.map(Process::new);
                 return Ok(Self {
@@ -299,10 +304,11 @@ fn ended_with_us(command: Command) -> Command {
     bound
 }
 
-fn relay_launch() -> Result<Launch> {
+/// A mode of this tool.
+fn own_launch(mode: &str) -> Result<Launch> {
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("relay").arg(address.to_string());
+    command.arg(mode).arg(address.to_string());
     Ok(Launch {
         command,
         address,
@@ -326,6 +332,7 @@ mod tests {
             "ours:2",
             "ours:default",
             "mosquitto",
+            "probe",
             "relay",
             "127.0.0.1:1883",
         ] {

@@ -12,6 +12,7 @@ mod line;
 mod load;
 mod machine;
 mod peer;
+mod probe;
 mod process;
 mod publisher;
 mod pulse;
@@ -35,6 +36,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::broker::{Programs, Target};
+use crate::probe::Probe;
 use crate::scenario::Scenario;
 use crate::settings::Lists;
 use crate::soak::Soak;
@@ -55,7 +57,7 @@ enum Command {
     /// Run one scenario against one target and print one JSON line per run
     Run {
         scenario: Scenario,
-        /// ours, ours:N or ours:default (shards), mosquitto, relay, or an address
+        /// ours, ours:N or ours:default (shards), mosquitto, probe, relay, or an address
         #[arg(long, default_value = "ours")]
         target: Target,
         #[command(flatten)]
@@ -65,7 +67,7 @@ enum Command {
     },
     /// Run scenarios against several targets in turns and print a table of medians and ratios
     Compare {
-        /// ours, ours:N or ours:default (shards), mosquitto, relay, or an address; the last one is the yardstick
+        /// ours, ours:N or ours:default (shards), mosquitto, probe, relay, or an address; the last one is the yardstick
         #[arg(required = true)]
         targets: Vec<Target>,
         #[arg(long, value_delimiter = ',', default_value = "p2p")]
@@ -85,6 +87,8 @@ enum Command {
     Soak(Soak),
     /// Be the null relay: copy bytes between paired sockets, without MQTT
     Relay { address: SocketAddr },
+    /// Be the minimal probe: MQTT 3.1.1 at QoS 0 and 1 and nothing else
+    Probe { address: SocketAddr },
 }
 
 fn main() -> ExitCode {
@@ -128,5 +132,6 @@ fn perform(command: Command) -> Result<bool> {
         .run(),
         Command::Soak(soak) => soak.run(),
         Command::Relay { address } => relay::serve(address).map(|()| true),
+        Command::Probe { address } => Probe::listen(address)?.serve().map(|()| true),
     }
 }

@@ -134,13 +134,24 @@ impl Scenario {
         }
     }
 
-    /// Whether the scenario makes sense for this target. In the relay nobody acknowledges.
+    /// Whether the scenario makes sense for this target. The probe has no QoS 2 and no 5.0; in the relay nobody
+    /// acknowledges.
     pub(crate) fn serves(self, target: &Target, settings: &Settings) -> bool {
         match target {
             Target::Ours(_) => true,
             Target::Mosquitto => self != Self::Twin,
             // What somebody else started is not ours to stop.
             Target::At(_) => !matches!(self, Self::Twin | Self::Reopen),
+            Target::Probe => match self {
+                Self::P2p
+                | Self::FanIn
+                | Self::FanOut
+                | Self::Rate
+                | Self::Filters
+                | Self::Idle
+                | Self::Connect => settings.qos <= 1 && settings.mqtt == Version::V311,
+                _ => false,
+            },
             Target::Relay => match self {
                 Self::P2p | Self::FanIn | Self::FanOut | Self::Rate => settings.qos == 0,
                 _ => false,

@@ -7,17 +7,22 @@
 
 mod crooked_broker;
 mod faults;
+mod probe;
 mod relay;
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Runs the tool for a second and answers its exit code and its line of results.
+/// Runs the tool at QoS 0 for a second and answers its exit code and its line of results.
 fn run(arguments: &[&str]) -> (i32, Value) {
+    run_at("0", arguments)
+}
+
+fn run_at(qos: &str, arguments: &[&str]) -> (i32, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twinmq-bench"));
     command.arg("run").args(arguments);
-    command.args(["--qos", "0", "--seconds", "1", "--warm-up", "0", "--silence", "1"]);
+    command.args(["--qos", qos, "--seconds", "1", "--warm-up", "0", "--silence", "1"]);
     let output = command.output().unwrap();
     let line = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));

@@ -1,0 +1,43 @@
+//! The minimal probe as a target.
+
+use serde_json::Value;
+
+use crate::{count, run_at};
+
+#[test]
+fn the_probe_serves_its_scenarios_without_faults_and_its_cpu_time_is_measured() {
+    for (scenario, qos) in [
+        ("p2p", "0"),
+        ("p2p", "1"),
+        ("fan-in", "1"),
+        ("fan-out", "1"),
+        ("filters", "0"),
+        ("connect", "0"),
+        ("idle", "0"),
+    ] {
+        let (code, line) = run_at(
+            qos,
+            &[scenario, "--target", "probe", "--pairs", "3", "--count", "100"],
+        );
+        assert_eq!(line.get("void"), Some(&Value::Null), "{line}");
+        assert_eq!(
+            (code, count(&line, "lost"), count(&line, "unanswered")),
+            (0, 0, 0),
+            "{line}"
+        );
+        let figure = line.pointer("/figure/value").and_then(Value::as_f64).unwrap();
+        assert!(figure > 0.0 && figure < 1_000_000.0, "{line}");
+    }
+}
+
+#[test]
+fn what_the_probe_does_not_serve_is_refused() {
+    for (scenario, qos) in [("p2p", "2"), ("v5", "0"), ("durable", "1")] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_twinmq-bench"))
+            .args(["run", scenario, "--target", "probe", "--qos", qos])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{scenario}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("makes no sense"));
+    }
+}
