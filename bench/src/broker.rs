@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::door::Door;
 use crate::process::Process;
+use crate::tls::Certificate;
 
 mod mosquitto;
 mod ours;
@@ -105,6 +107,8 @@ pub(crate) struct Wishes {
     pub(crate) durable: bool,
     /// For [`Shards::AsMeasured`].
     pub(crate) shards: u32,
+    /// Speak TLS, with a certificate of its own.
+    pub(crate) tls: bool,
     /// Further settings of our broker; those of the command line come after them.
     pub(crate) set: &'static [&'static str],
 }
@@ -112,7 +116,7 @@ pub(crate) struct Wishes {
 /// A running broker; dropping it kills the process that was started.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    pub(crate) address: SocketAddr,
+    pub(crate) door: Door,
     /// Where it serves HTTP, if it does.
     pub(crate) http: Option<SocketAddr>,
     /// `None` for a target whose process is not known.
@@ -142,7 +146,7 @@ impl Broker {
     pub(crate) fn start(target: &Target, programs: &Programs, wishes: Wishes) -> Result<Self> {
         let mut broker = Self::spawn(target, programs, wishes)?;
         let begun = Instant::now();
-        while TcpStream::connect(broker.address).is_err() {
+        while TcpStream::connect(broker.door.address).is_err() {
             broker
                 .check_alive()
                 .with_context(|| format!("{target} did not start"))?;
@@ -160,15 +164,19 @@ impl Broker {
     /// Starts the target and does not wait.
     pub(crate) fn spawn(target: &Target, programs: &Programs, wishes: Wishes) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("twinmq-bench-").tempdir()?;
+        let certificate = wishes.tls.then(|| Certificate::make(folder.path())).transpose()?;
         let launch = match target {
-            Target::Ours(shards) => ours::launch(programs, &folder, *shards, wishes)?,
-            Target::Mosquitto => mosquitto::launch(&programs.mosquitto, &folder, wishes)?,
+            Target::Ours(shards) => ours::launch(programs, &folder, *shards, wishes, certificate.as_ref())?,
+            Target::Mosquitto => {
+                mosquitto::launch(&programs.mosquitto, &folder, wishes, certificate.as_ref())?
+            }
             Target::Probe => own_launch("probe")?,
             Target::Relay => own_launch("relay")?,
             Target::At(address) => {
                 let process = programs.pid.map(Process::new);
+                let (address, tls) = (*address, None);
                 return Ok(Self {
-                    address: *address,
+                    door: Door { address, tls },
                     http: None,
                     process,
                     started: None,
@@ -188,8 +196,9 @@ impl Broker {
             .stderr(output);
         let child = run(&mut command)?;
         let process = Some(Process::new(child.id()));
+        let tls = certificate.map(|certificate| certificate.clients);
         Ok(Self {
-            address,
+            door: Door { address, tls },
             http,
             process,
             started: Some(Started {

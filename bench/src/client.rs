@@ -1,14 +1,16 @@
 //! Opens one connection: greets the broker, subscribes, and hands the socket over without blocking mode.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mqtt_wire::{QoS, Version, frame_len};
 
 use crate::codec::{Codec, Introduction};
+use crate::door::Door;
 use crate::relay;
+use crate::tls::Tls;
 
 /// Longest time that a broker may take for any answer during set-up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -73,6 +75,7 @@ impl ClientPlan {
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: TcpStream,
+    tls: Option<Tls>,
     /// What came with the last answer and is not read yet.
     unread: Vec<u8>,
 }
@@ -82,12 +85,13 @@ impl Client {
     ///
     /// # Errors
     /// The broker cannot be reached, refuses, or does not answer in time.
-    pub(crate) fn open(address: SocketAddr, speech: Speech, plan: &ClientPlan) -> Result<Self> {
-        Self::greet(address, speech, plan).with_context(|| format!("client {} at {address}", plan.client_id))
+    pub(crate) fn open(door: &Door, speech: Speech, plan: &ClientPlan) -> Result<Self> {
+        Self::greet(door, speech, plan)
+            .with_context(|| format!("client {} at {}", plan.client_id, door.address))
     }
 
-    fn greet(address: SocketAddr, speech: Speech, plan: &ClientPlan) -> Result<Self> {
-        let mut client = Self::dial(address)?;
+    fn greet(door: &Door, speech: Speech, plan: &ClientPlan) -> Result<Self> {
+        let mut client = Self::dial(door)?;
         match speech {
             Speech::Mqtt(codec, version) => {
                 client.send_connect(codec, version, plan)?;
@@ -108,13 +112,14 @@ impl Client {
     }
 
     /// A connected socket, not greeted yet.
-    pub(crate) fn dial(address: SocketAddr) -> Result<Self> {
-        let socket = TcpStream::connect_timeout(&address, ANSWER_WITHIN).context("cannot connect")?;
+    pub(crate) fn dial(door: &Door) -> Result<Self> {
+        let socket = TcpStream::connect_timeout(&door.address, ANSWER_WITHIN).context("cannot connect")?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
         socket.set_write_timeout(Some(ANSWER_WITHIN))?;
         Ok(Self {
             socket,
+            tls: door.tls.clone().map(Tls::new).transpose()?,
             unread: Vec::new(),
         })
     }
@@ -146,7 +151,11 @@ impl Client {
 
     /// Writes all of `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.socket.write_all(bytes).context("cannot write to the broker")
+        let written = match &mut self.tls {
+            None => self.socket.write_all(bytes),
+            Some(tls) => tls.over(&mut self.socket).write_all(bytes),
+        };
+        written.context("cannot write to the broker")
     }
 
     /// The next whole frame.
@@ -172,10 +181,7 @@ impl Client {
     fn fill(&mut self, len: usize) -> Result<()> {
         let mut buffer = [0; 4096];
         while self.unread.len() < len {
-            let count = self
-                .socket
-                .read(&mut buffer)
-                .context("no answer from the broker")?;
+            let count = self.read(&mut buffer).context("no answer from the broker")?;
             ensure!(count > 0, "the broker closed the connection");
             self.unread
                 .extend_from_slice(buffer.get(..count).unwrap_or_default());
@@ -183,19 +189,38 @@ impl Client {
         Ok(())
     }
 
-    /// Waits until the broker has closed the connection.
-    pub(crate) fn wait_for_the_end(mut self) -> Result<()> {
-        let mut rest = Vec::new();
-        match self.socket.read_to_end(&mut rest) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
-            Err(error) => Err(error).context("the broker did not close the connection"),
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.read(buffer),
+            Some(tls) => tls.over(&mut self.socket).read(buffer),
         }
     }
 
-    /// The socket without blocking mode, and the bytes that came early.
-    pub(crate) fn into_nonblocking(self) -> Result<(mio::net::TcpStream, Vec<u8>)> {
+    /// Waits until the broker has closed the connection.
+    pub(crate) fn wait_for_the_end(mut self) -> Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                // Inside TLS a broker may end the connection without a word.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+                    ) =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error).context("the broker did not close the connection"),
+            }
+        }
+    }
+
+    /// The socket without blocking mode and the TLS inside it, when no bytes came early.
+    pub(crate) fn into_nonblocking(self) -> Result<(mio::net::TcpStream, Option<Tls>)> {
+        ensure!(self.unread.is_empty(), "messages came before any was sent");
         self.socket.set_nonblocking(true)?;
-        Ok((mio::net::TcpStream::from_std(self.socket), self.unread))
+        Ok((mio::net::TcpStream::from_std(self.socket), self.tls))
     }
 }

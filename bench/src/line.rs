@@ -1,21 +1,23 @@
 //! One connection of the load: reads in bulk, writes answers and messages together, never blocks.
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 
 use crate::client::{Client, ClientPlan, Speech};
 use crate::desk::{Desk, Role};
+use crate::door::Door;
 use crate::scanner::Scanner;
+use crate::tls::Tls;
 
 /// A greeted connection whose readiness is watched, edge by edge.
 #[derive(Debug)]
 pub(crate) struct Line {
     name: String,
     socket: TcpStream,
+    tls: Option<Tls>,
     scanner: Scanner,
     role: Role,
     /// Answers to be written.
@@ -27,23 +29,21 @@ impl Line {
     pub(crate) fn open(
         poll: &Poll,
         token: Token,
-        address: SocketAddr,
+        door: &Door,
         speech: Speech,
         plan: &ClientPlan,
         role: Role,
     ) -> Result<Self> {
-        let (mut socket, early) = Client::open(address, speech, plan)?.into_nonblocking()?;
-        ensure!(
-            early.is_empty(),
-            "{} got messages before any was sent",
-            plan.client_id
-        );
+        let (mut socket, tls) = Client::open(door, speech, plan)?
+            .into_nonblocking()
+            .with_context(|| format!("client {}", plan.client_id))?;
         poll.registry()
             .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let scanner = Scanner::new(speech.version());
         Ok(Self {
             name: plan.client_id.clone(),
             socket,
+            tls,
             scanner,
             role,
             out: Vec::new(),
@@ -68,6 +68,7 @@ impl Line {
     ) -> Result<()> {
         let Self {
             socket,
+            tls,
             scanner,
             role,
             out,
@@ -82,7 +83,11 @@ impl Line {
             };
             let now = moment();
             let bytes = buffer.get(..count).unwrap_or_default();
-            scanner.feed(bytes, &mut |frame| desk.take(*role, frame, now, out))?;
+            let mut feed = |bytes: &[u8]| scanner.feed(bytes, &mut |frame| desk.take(*role, frame, now, out));
+            match tls {
+                None => feed(bytes)?,
+                Some(tls) => tls.open(bytes, feed)?,
+            }
             if count < buffer.len() {
                 return Ok(());
             }
@@ -96,6 +101,14 @@ impl Line {
             Role::Receiver(_) => None,
         };
         loop {
+            match self
+                .tls
+                .as_mut()
+                .map_or(Ok(()), |tls| tls.flush(&mut self.socket))
+            {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                flushed => flushed?,
+            }
             let (messages, mid_frame) = match &publisher {
                 Some(publisher) => (publisher.unwritten(), publisher.is_mid_frame()),
                 None => ([&[][..]; 2], false),
@@ -106,10 +119,12 @@ impl Line {
             if answers_len + first.len() + second.len() == 0 {
                 return Ok(());
             }
-            let written = match self
-                .socket
-                .write_vectored(&[answers, first, second].map(IoSlice::new))
-            {
+            let bytes = [answers, first, second].map(IoSlice::new);
+            let written = match &mut self.tls {
+                None => self.socket.write_vectored(&bytes),
+                Some(tls) => tls.seal(&bytes),
+            };
+            let written = match written {
                 Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),

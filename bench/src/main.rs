@@ -6,6 +6,7 @@ mod client;
 mod codec;
 mod compare;
 mod desk;
+mod door;
 mod gauge;
 mod http;
 mod line;
@@ -26,6 +27,7 @@ mod settings;
 mod soak;
 mod stamp;
 mod table;
+mod tls;
 mod traffic;
 
 use std::net::SocketAddr;

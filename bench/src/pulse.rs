@@ -1,6 +1,5 @@
 //! A well-behaved pair whose round trips tell how responsive the broker is while others misbehave.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use hdrhistogram::Histogram;
 use mqtt_wire::{Packet, Properties, Publish, QoS, Version};
 
 use crate::client::{Client, ClientPlan, Speech};
+use crate::door::Door;
 use crate::stamp::Stamp;
 
 /// Between two round trips.
@@ -25,13 +25,13 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    pub(crate) fn open(address: SocketAddr, speech: Speech) -> Result<Self> {
+    pub(crate) fn open(door: &Door, speech: Speech) -> Result<Self> {
         let mut subscriber = ClientPlan::publisher("bench-pulse-sub".to_owned());
         subscriber.filters = vec!["bench/pulse".to_owned()];
         let publisher = ClientPlan::publisher("bench-pulse-pub".to_owned());
         Ok(Self {
-            subscriber: Client::open(address, speech, &subscriber)?,
-            publisher: Client::open(address, speech, &publisher)?,
+            subscriber: Client::open(door, speech, &subscriber)?,
+            publisher: Client::open(door, speech, &publisher)?,
             version: speech.version(),
             number: 0,
         })

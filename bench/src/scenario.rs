@@ -27,6 +27,7 @@ mod reopen;
 mod shared;
 mod start;
 mod storm;
+mod tls;
 mod twin;
 mod v5;
 
@@ -46,6 +47,8 @@ pub(crate) enum Scenario {
     Filters,
     /// Pairs at QoS 0 that never pause, and newcomers: latency is theirs
     Flood,
+    /// Pairs that speak TLS 1.3
+    Tls,
     /// Pairs that speak 5.0 with four user properties per message
     V5,
     /// One shared subscription with many members
@@ -81,6 +84,8 @@ pub(crate) struct Uses {
     pub(crate) default_count: u32,
     /// The protocol version where it is not a parameter.
     pub(crate) version: Option<Version>,
+    /// Whether TLS is spoken, where it is not a parameter.
+    pub(crate) tls: Option<bool>,
 }
 
 impl Uses {
@@ -93,6 +98,7 @@ impl Uses {
         payload: true,
         default_count: 0,
         version: None,
+        tls: None,
     };
     /// No parameter of messages.
     const NO_MESSAGES: Self = Self {
@@ -121,6 +127,7 @@ impl Scenario {
             Self::Rate => rate::USES,
             Self::Filters => filters::USES,
             Self::Flood => flood::USES,
+            Self::Tls => tls::USES,
             Self::V5 => v5::USES,
             Self::Shared => shared::USES,
             Self::Durable => durable::USES,
@@ -134,14 +141,15 @@ impl Scenario {
         }
     }
 
-    /// Whether the scenario makes sense for this target. The probe has no QoS 2 and no 5.0; in the relay nobody
+    /// Whether the scenario makes sense for this target. The probe has no QoS 2, 5.0 and TLS; in the relay nobody
     /// acknowledges.
     pub(crate) fn serves(self, target: &Target, settings: &Settings) -> bool {
         match target {
             Target::Ours(_) => true,
             Target::Mosquitto => self != Self::Twin,
             // What somebody else started is not ours to stop.
-            Target::At(_) => !matches!(self, Self::Twin | Self::Reopen),
+            // And nobody told us its certificate.
+            Target::At(_) => !settings.tls && !matches!(self, Self::Twin | Self::Reopen),
             Target::Probe => match self {
                 Self::P2p
                 | Self::FanIn
@@ -149,11 +157,11 @@ impl Scenario {
                 | Self::Rate
                 | Self::Filters
                 | Self::Idle
-                | Self::Connect => settings.qos <= 1 && settings.mqtt == Version::V311,
+                | Self::Connect => settings.qos <= 1 && settings.mqtt == Version::V311 && !settings.tls,
                 _ => false,
             },
             Target::Relay => match self {
-                Self::P2p | Self::FanIn | Self::FanOut | Self::Rate => settings.qos == 0,
+                Self::P2p | Self::FanIn | Self::FanOut | Self::Rate => settings.qos == 0 && !settings.tls,
                 _ => false,
             },
         }
@@ -165,7 +173,7 @@ impl Scenario {
     /// Nothing could be measured. Faults and void runs are outcomes and no errors.
     pub(crate) fn run(self, bout: &Bout<'_>) -> Result<Outcome> {
         match self {
-            Self::P2p => p2p::run(bout),
+            Self::P2p | Self::Tls => p2p::run(bout),
             Self::FanIn => fan_in::run(bout),
             Self::FanOut => fan_out::run(bout),
             Self::Rate => rate::run(bout),
@@ -211,7 +219,7 @@ impl Bout<'_> {
     /// # Errors
     /// As [`traffic::run`]; when the broker has ended meanwhile, what it printed.
     pub(crate) fn measure(&self, mut broker: Broker, plan: &TrafficPlan) -> Result<Outcome> {
-        let measured = traffic::run(broker.address, broker.process, plan);
+        let measured = traffic::run(&broker.door, broker.process, plan);
         let measured = measured.or_else(|error| broker.explain(error))?;
         Ok(Outcome::of_traffic(plan, measured))
     }
@@ -220,6 +228,7 @@ impl Bout<'_> {
         Wishes {
             durable,
             shards: self.settings.shards,
+            tls: self.settings.tls,
             set: &[],
         }
     }

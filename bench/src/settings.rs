@@ -70,6 +70,9 @@ pub(crate) struct Lists {
     /// Protocol version of all clients
     #[arg(long, value_enum, default_value_t = Version::V311)]
     mqtt: Version,
+    /// Speak TLS 1.3, with a certificate made for the run
+    #[arg(long)]
+    tls: bool,
 }
 
 /// Parameters of one run. Those that the scenario does not use stand at their default.
@@ -87,6 +90,7 @@ pub(crate) struct Settings {
     pub(crate) silence: u32,
     pub(crate) codec: Codec,
     pub(crate) mqtt: Version,
+    pub(crate) tls: bool,
 }
 
 impl Lists {
@@ -112,6 +116,7 @@ impl Lists {
                 for &window in &windows {
                     rows.extend(qos.iter().map(|&qos| Settings {
                         mqtt: uses.version.unwrap_or(self.mqtt),
+                        tls: uses.tls.unwrap_or(self.tls),
                         ..self.row(qos, window, payload, count)
                     }));
                 }
@@ -130,6 +135,7 @@ impl Lists {
             silence,
             codec,
             mqtt,
+            tls,
             ..
         } = *self;
         Settings {
@@ -145,6 +151,7 @@ impl Lists {
             silence,
             codec,
             mqtt,
+            tls,
         }
     }
 }
@@ -185,6 +192,7 @@ impl Settings {
             self.mqtt == Version::V5 && uses.version.is_none(),
             format_args!("5.0"),
         );
+        add(self.tls && uses.tls.is_none(), format_args!("TLS"));
         label
     }
 }

@@ -188,6 +188,7 @@ impl Soak {
         let wishes = Wishes {
             durable: true,
             shards: self.shards,
+            tls: false,
             set: SETTINGS,
         };
         let broker = Broker::start(&Target::Ours(Shards::AsMeasured), &self.programs, wishes)?;
@@ -198,7 +199,7 @@ impl Soak {
         Ok(Course {
             soak: self,
             process,
-            cast: cast::Cast::new(broker.address, self.rate, now, &mut random),
+            cast: cast::Cast::new(broker.door.address, self.rate, now, &mut random),
             broker,
             tally: Tally::new(now),
             random,

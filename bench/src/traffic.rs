@@ -1,7 +1,6 @@
 //! The load itself: all connections on one thread, driven by readiness, writing bursts and reading in bulk.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,6 +9,7 @@ use mio::{Events, Poll, Token};
 
 use crate::beat::Beat;
 use crate::desk::Desk;
+use crate::door::Door;
 use crate::line::Line;
 use crate::load::{Pace, ReceiverPlan, TrafficPlan};
 use crate::process::{CpuReading, Memory, Process};
@@ -58,8 +58,8 @@ struct Traffic {
 ///
 /// # Errors
 /// The broker refuses, closes a connection, or says something that fits nothing.
-pub(crate) fn run(address: SocketAddr, broker: Option<Process>, plan: &TrafficPlan) -> Result<Measured> {
-    let mut traffic = Traffic::open(address, plan)?;
+pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> Result<Measured> {
+    let mut traffic = Traffic::open(door, plan)?;
     match plan.pace {
         Pace::Window => traffic.desk.set_refills(true),
         Pace::PerSecond(per_second) => traffic.beat = Some(Beat::new(Instant::now(), per_second)),
@@ -91,14 +91,14 @@ pub(crate) fn run(address: SocketAddr, broker: Option<Process>, plan: &TrafficPl
 
 impl Traffic {
     /// Receivers first, so that no message is sent before they listen.
-    fn open(address: SocketAddr, plan: &TrafficPlan) -> Result<Self> {
+    fn open(door: &Door, plan: &TrafficPlan) -> Result<Self> {
         let poll = Poll::new()?;
         let mut lines = Vec::new();
         for (client, role) in plan.clients() {
             lines.push(Line::open(
                 &poll,
                 Token(lines.len()),
-                address,
+                door,
                 plan.speech,
                 client,
                 role,

@@ -37,7 +37,7 @@ const KEPT_IN: [(&str, &[&str]); 8] = [
     ("rocksdb", &["store"]),
     ("tokio", &["broker", "twin", "plugin-auth", "twinmq"]),
     ("axum", &["twin", "twinmq"]),
-    ("rustls", &["broker", "twinmq"]),
+    ("rustls", &["broker", "twinmq", "twinmq-bench"]),
     ("tungstenite", &["broker"]),
     ("serde_json", &["twin-model", "twin", "twinmq", "twinmq-bench"]),
     ("mqttbytes", &["twinmq-bench"]),

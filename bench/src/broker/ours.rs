@@ -1,19 +1,21 @@
 //! Starts this project's broker the way an operator would: a configuration file and flags.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use super::{Launch, Programs, Shards, Wishes, free_address};
+use super::{Certificate, Launch, Programs, Shards, Wishes, free_address};
 
 pub(super) fn launch(
     programs: &Programs,
     folder: &TempDir,
     shards: Shards,
     wishes: Wishes,
+    certificate: Option<&Certificate>,
 ) -> Result<Launch> {
     let program = programs.bin.clone().unwrap_or_else(beside_this_program);
     ensure!(
@@ -23,15 +25,18 @@ pub(super) fn launch(
     );
     let (address, http) = (free_address()?, free_address()?);
     let file = folder.path().join("twinmq.toml");
-    fs::write(&file, configuration(wishes.durable))?;
+    let mut settings = configuration(wishes.durable);
+    if let Some(certificate) = certificate {
+        settings.push_str(&secure_listener(address, certificate));
+    }
+    fs::write(&file, settings)?;
     let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(file);
     command.arg("--data").arg(folder.path().join("data"));
-    command
-        .arg("--mqtt")
-        .arg(address.to_string())
-        .arg("--http")
-        .arg(http.to_string());
+    command.arg("--http").arg(http.to_string());
+    if certificate.is_none() {
+        command.arg("--mqtt").arg(address.to_string());
+    }
     let shards = match shards {
         Shards::Default => None,
         Shards::AsMeasured => Some(wishes.shards),
@@ -78,5 +83,17 @@ fn configuration(durable: bool) -> String {
          queue_bytes_max = \"1GiB\"\n\
          [store]\n\
          durability = \"{durability}\"\n"
+    )
+}
+
+fn secure_listener(address: SocketAddr, certificate: &Certificate) -> String {
+    format!(
+        "[[listener]]\n\
+         name = \"mqtts\"\n\
+         bind = \"{address}\"\n\
+         [listener.tls]\n\
+         certificate = {:?}\n\
+         key = {:?}\n",
+        certificate.file, certificate.key_file
     )
 }

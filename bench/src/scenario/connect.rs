@@ -55,7 +55,7 @@ fn wave(bout: &Bout<'_>, broker: &Broker, numbers: std::ops::Range<u32>) -> Resu
     let (codec, version) = (speech.codec(), speech.version());
     let mut clients = Vec::new();
     for number in numbers {
-        let mut client = Client::dial(broker.address)?;
+        let mut client = Client::dial(&broker.door)?;
         client.send_connect(
             codec,
             version,

@@ -23,6 +23,7 @@ use crate::stamp::Stamp;
 /// Takeovers.
 pub(super) const USES: Uses = Uses {
     default_count: 5_000,
+    tls: Some(false),
     ..Uses::NO_MESSAGES
 };
 
@@ -71,9 +72,9 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let process = broker
         .process
         .context("the process of a broker at an address is told with --pid only")?;
-    let mut pulse = Pulse::open(broker.address, bout.speech())?;
+    let mut pulse = Pulse::open(&broker.door, bout.speech())?;
     let trips_before = pulse.measure(bout.settings.measured())?;
-    let mut fight = Fight::begin(broker.address, bout.speech().version())?;
+    let mut fight = Fight::begin(broker.door.address, bout.speech().version())?;
 
     let (begun, cpu_before) = (Instant::now(), process.cpu()?);
     let stop = AtomicBool::new(false);

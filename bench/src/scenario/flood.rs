@@ -1,6 +1,5 @@
 //! Publishers at QoS 0 that hardly ever pause, and newcomers that want to be served meanwhile.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::{Bout, Uses, p2p};
 use crate::client::{Client, ClientPlan, Speech};
+use crate::door::Door;
 use crate::load::Load;
 use crate::publisher::{Publisher, PublisherPlan};
 use crate::report::{Latency, Outcome};
@@ -34,8 +34,8 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let plan = load.plan();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let newcomers = scope.spawn(|| newcomers(broker.address, bout.speech(), &stop));
-        let measured = traffic::run(broker.address, broker.process, &plan);
+        let newcomers = scope.spawn(|| newcomers(&broker.door, bout.speech(), &stop));
+        let measured = traffic::run(&broker.door, broker.process, &plan);
         stop.store(true, Ordering::Relaxed);
         let waits = newcomers
             .join()
@@ -46,12 +46,12 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     })
 }
 
-fn newcomers(address: SocketAddr, speech: Speech, stop: &AtomicBool) -> Result<Histogram<u64>> {
+fn newcomers(door: &Door, speech: Speech, stop: &AtomicBool) -> Result<Histogram<u64>> {
     let mut waits = Histogram::new_with_max(60_000_000_000, 3)?;
     let mut number = 0_u32;
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        greet(address, speech, number)?;
+        greet(door, speech, number)?;
         waits.saturating_record(begun.elapsed().as_nanos() as u64);
         number += 1;
         thread::sleep(PAUSE);
@@ -60,11 +60,11 @@ fn newcomers(address: SocketAddr, speech: Speech, stop: &AtomicBool) -> Result<H
 }
 
 /// Connects, subscribes, and has a message come back.
-fn greet(address: SocketAddr, speech: Speech, number: u32) -> Result<()> {
+fn greet(door: &Door, speech: Speech, number: u32) -> Result<()> {
     let topic = format!("bench/newcomer/{number:06}");
     let mut plan = ClientPlan::publisher(format!("bench-newcomer-{number:06}"));
     plan.filters = vec![topic.clone()];
-    let mut client = Client::open(address, speech, &plan)?;
+    let mut client = Client::open(door, speech, &plan)?;
     let mut message = Publisher::new(&PublisherPlan {
         number,
         topics: vec![topic],

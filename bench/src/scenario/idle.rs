@@ -38,7 +38,7 @@ fn open(bout: &Bout<'_>, broker: &Broker, number: u32) -> Result<Client> {
         qos: bout.settings.quality(),
         channel: 0,
     };
-    Client::open(broker.address, bout.speech(), &plan)
+    Client::open(&broker.door, bout.speech(), &plan)
 }
 
 fn memory(broker: &Broker) -> Result<Memory> {

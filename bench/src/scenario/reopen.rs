@@ -100,7 +100,7 @@ fn make_sessions(bout: &Bout<'_>, broker: &Broker, count: u32) -> Result<()> {
         let end = count.min(made + WAVE);
         let mut clients = Vec::new();
         for number in made..end {
-            let mut client = Client::dial(broker.address)?;
+            let mut client = Client::dial(&broker.door)?;
             client.send_connect(codec, version, &plan(number))?;
             client.write(&codec.subscribe(version, &[topic(number)], QoS::AtLeastOnce)?)?;
             clients.push(client);
@@ -126,7 +126,7 @@ fn plan(number: u32) -> ClientPlan {
 fn send_messages(bout: &Bout<'_>, broker: &Broker, count: u32) -> Result<()> {
     let speech = bout.speech();
     let plan = ClientPlan::publisher("bench-reopen-publisher".to_owned());
-    let mut client = Client::open(broker.address, speech, &plan)?;
+    let mut client = Client::open(&broker.door, speech, &plan)?;
     let mut packet_id = PacketId::FIRST;
     let mut frames = Vec::new();
     let mut waiting = 0;
@@ -183,7 +183,7 @@ fn settle(client: &mut Client, frames: &mut Vec<u8>, waiting: &mut usize) -> Res
 
 fn wait_for_connack(bout: &Bout<'_>, broker: &mut Broker, begun: Instant) -> Result<()> {
     let plan = ClientPlan::publisher("bench-reopen-first".to_owned());
-    while let Err(error) = Client::open(broker.address, bout.speech(), &plan) {
+    while let Err(error) = Client::open(&broker.door, bout.speech(), &plan) {
         broker.check_alive().context("it did not start again")?;
         if begun.elapsed() > GIVE_UP_AFTER {
             return Err(error).context("no CONNACK");
@@ -200,7 +200,7 @@ fn look_for_messages(bout: &Bout<'_>, broker: &Broker, count: u32) -> Result<u64
     let mut lost = 0;
     for index in 0..SAMPLE.min(count) {
         let number = (u64::from(index) * u64::from(count) / u64::from(SAMPLE.min(count))) as u32;
-        let mut client = Client::dial(broker.address)?;
+        let mut client = Client::dial(&broker.door)?;
         client.send_connect(codec, version, &plan(number))?;
         let connack = client.read_frame()?;
         ensure!(

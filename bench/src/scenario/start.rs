@@ -20,7 +20,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let plan = ClientPlan::publisher("bench-start".to_owned());
     let begun = Instant::now();
     let mut broker = Broker::spawn(bout.target, bout.programs, bout.wishes(true))?;
-    while let Err(error) = Client::open(broker.address, bout.speech(), &plan) {
+    while let Err(error) = Client::open(&broker.door, bout.speech(), &plan) {
         broker
             .check_alive()
             .with_context(|| format!("{} did not start", bout.target))?;

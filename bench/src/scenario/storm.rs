@@ -26,6 +26,7 @@ use malformed::{Kind, Malformed};
 
 pub(super) const USES: Uses = Uses {
     default_count: 100_000,
+    tls: Some(false),
     ..Uses::NO_MESSAGES
 };
 
@@ -65,7 +66,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let process = broker
         .process
         .context("the memory of a broker at an address is read with --pid only")?;
-    let mut pulse = Pulse::open(broker.address, bout.speech())?;
+    let mut pulse = Pulse::open(&broker.door, bout.speech())?;
     pulse.measure(bout.settings.warm_up())?;
     let trips_before = pulse.measure(bout.settings.measured())?;
     let (before, cpu_before, own_before) = (process.memory()?, process.cpu()?, Process::own().cpu()?);
@@ -74,7 +75,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
     let (ends, trips) = thread::scope(|scope| {
         let beats = scope.spawn(|| pulse.measure_until(&stop));
-        let ends = attack(broker.address, bout.settings.count);
+        let ends = attack(broker.door.address, bout.settings.count);
         stop.store(true, Ordering::Relaxed);
         let trips = beats
             .join()

@@ -67,8 +67,8 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
         let people: Vec<_> = devices
             .iter()
             .map(|device| {
-                let (signals, speech, address) = (&signals, bout.speech(), broker.address);
-                let reports = scope.spawn(move || device::run(address, speech, device, signals));
+                let (signals, speech, door) = (&signals, bout.speech(), &broker.door);
+                let reports = scope.spawn(move || device::run(door, speech, device, signals));
                 let wishes = scope.spawn(move || app::run(http, device, signals));
                 (device, reports, wishes)
             })

@@ -1,6 +1,5 @@
 //! A device: reports a growing count and the level it was told, and waits until each report is accepted.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use serde_json::Value;
 
 use super::{Record, Signals};
 use crate::client::{Client, ClientPlan, Speech};
+use crate::door::Door;
 use crate::scanner::AnswerKind;
 
 /// Longest packet that is read, in bytes.
@@ -23,7 +23,7 @@ struct Device {
 }
 
 /// Reports until the signal to stop; the device's name is its client id.
-pub(super) fn run(address: SocketAddr, speech: Speech, name: &str, signals: &Signals) -> Result<Record> {
+pub(super) fn run(door: &Door, speech: Speech, name: &str, signals: &Signals) -> Result<Record> {
     let update = format!("$aws/things/{name}/shadow/update");
     let filters = ["accepted", "rejected", "delta"]
         .map(|verb| format!("{update}/{verb}"))
@@ -36,7 +36,7 @@ pub(super) fn run(address: SocketAddr, speech: Speech, name: &str, signals: &Sig
         channel: 0,
     };
     let mut device = Device {
-        client: Client::open(address, speech, &plan)?,
+        client: Client::open(door, speech, &plan)?,
         speech,
         update,
         level: 0,
