@@ -12,6 +12,7 @@ pub(crate) struct Beat {
     per_second: u32,
     next: u64,
     late: u64,
+    left_out: u64,
     last_was_late: bool,
 }
 
@@ -22,6 +23,7 @@ impl Beat {
             per_second,
             next: 0,
             late: 0,
+            left_out: 0,
             last_was_late: false,
         }
     }
@@ -45,9 +47,15 @@ impl Beat {
 
     /// The last message could not be sent: too many are on their way.
     pub(crate) const fn note_left_out(&mut self) {
+        self.left_out += 1;
         if !self.last_was_late {
             self.late += 1;
         }
+    }
+
+    /// Share of the messages that were left out.
+    pub(crate) fn left_out_share(&self) -> f64 {
+        self.left_out as f64 / self.next.max(1) as f64
     }
 
     /// Share of the messages that were late or left out.
@@ -71,6 +79,7 @@ mod tests {
         assert_eq!(beat.late_share(), 0.0);
         beat.note_left_out();
         assert_eq!(beat.late_share(), 0.5);
+        assert_eq!(beat.left_out_share(), 0.5);
     }
 
     #[test]
@@ -81,5 +90,6 @@ mod tests {
         let caught_up: Vec<u64> = std::iter::from_fn(|| beat.next_before(woken)).collect();
         assert_eq!(caught_up, [0, 1, 2, 3]);
         assert_eq!(beat.late_share(), 0.5, "two of four were over a millisecond late");
+        assert_eq!(beat.left_out_share(), 0.0);
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Pace {
     Window,
     /// The clock: so many messages per second in all, from the publishers in turn, one per write.
     PerSecond(u32),
+    /// The same, but the thread sleeps in between and sends what has become due each millisecond.
+    InLumps(u32),
 }
 
 impl TrafficPlan {
@@ -70,6 +72,8 @@ impl ReceiverPlan {
 #[derive(Debug)]
 pub(crate) struct Load<'a> {
     bout: &'a Bout<'a>,
+    /// What the ids of its clients and, among pairs, the topics begin with.
+    pub(crate) name: &'static str,
     /// Encoded properties of each message.
     pub(crate) properties: Vec<u8>,
     /// False: receivers have sessions that outlive their connections.
@@ -82,6 +86,7 @@ impl<'a> Load<'a> {
     pub(crate) const fn new(bout: &'a Bout<'a>) -> Self {
         Self {
             bout,
+            name: "bench",
             properties: Vec::new(),
             clean_receivers: true,
             publishers: Vec::new(),
@@ -93,7 +98,12 @@ impl<'a> Load<'a> {
     pub(crate) fn publisher(&mut self, channel: u32, topics: Vec<String>, receivers: u32) {
         let settings = self.bout.settings;
         let number = self.publishers.len() as u32;
-        let client = self.client(format!("bench-pub-{number:06}"), channel, Vec::new(), true);
+        let client = self.client(
+            format!("{}-pub-{number:06}", self.name),
+            channel,
+            Vec::new(),
+            true,
+        );
         let plan = PublisherPlan {
             number,
             topics,
@@ -109,7 +119,7 @@ impl<'a> Load<'a> {
 
     /// Adds a subscriber that hears the publishers with the numbers `hears`.
     pub(crate) fn receiver(&mut self, channel: u32, filters: Vec<String>, hears: Range<u32>) {
-        let name = format!("bench-sub-{:06}", self.receivers.len());
+        let name = format!("{}-sub-{:06}", self.name, self.receivers.len());
         let clients = vec![self.client(name, channel, filters, self.clean_receivers)];
         self.receivers.push(ReceiverPlan { clients, hears });
     }
@@ -117,7 +127,7 @@ impl<'a> Load<'a> {
     /// Adds members of a shared subscription, each message for one of them.
     pub(crate) fn group(&mut self, members: u32, filter: &str, hears: Range<u32>) {
         let member = |number| {
-            let name = format!("bench-member-{number:06}");
+            let name = format!("{}-member-{number:06}", self.name);
             self.client(name, 0, vec![filter.to_owned()], self.clean_receivers)
         };
         let clients = (0..members).map(member).collect();

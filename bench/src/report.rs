@@ -20,7 +20,7 @@ const SATURATED: f64 = 0.95;
 const IDLE_BROKER: f64 = 0.5;
 
 /// Sends at a fixed rate that may be late or left out.
-const LATE_SHARE_MAX: f64 = 0.02;
+pub(crate) const LATE_SHARE_MAX: f64 = 0.02;
 
 /// One line of results.
 #[derive(Debug, Serialize)]

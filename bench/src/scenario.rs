@@ -21,6 +21,7 @@ mod fight;
 mod filters;
 mod flood;
 mod idle;
+mod mixed;
 mod p2p;
 mod rate;
 mod reopen;
@@ -55,6 +56,8 @@ pub(crate) enum Scenario {
     Shared,
     /// Pairs at QoS 1 with persistent sessions and data on disk
     Durable,
+    /// Pairs at a fixed rate beside durable traffic on other connections: latency
+    Mixed,
     /// Connections that do nothing: resident bytes of each
     Idle,
     /// CPU per connect and disconnect
@@ -131,6 +134,7 @@ impl Scenario {
             Self::V5 => v5::USES,
             Self::Shared => shared::USES,
             Self::Durable => durable::USES,
+            Self::Mixed => mixed::USES,
             Self::Idle => idle::USES,
             Self::Connect => connect::USES,
             Self::Start => start::USES,
@@ -155,13 +159,16 @@ impl Scenario {
                 | Self::FanIn
                 | Self::FanOut
                 | Self::Rate
+                | Self::Mixed
                 | Self::Filters
                 | Self::Idle
                 | Self::Connect => settings.qos <= 1 && settings.mqtt == Version::V311 && !settings.tls,
                 _ => false,
             },
             Target::Relay => match self {
-                Self::P2p | Self::FanIn | Self::FanOut | Self::Rate => settings.qos == 0 && !settings.tls,
+                Self::P2p | Self::FanIn | Self::FanOut | Self::Rate | Self::Mixed => {
+                    settings.qos == 0 && !settings.tls
+                }
                 _ => false,
             },
         }
@@ -182,6 +189,7 @@ impl Scenario {
             Self::V5 => v5::run(bout),
             Self::Shared => shared::run(bout),
             Self::Durable => durable::run(bout),
+            Self::Mixed => mixed::run(bout),
             Self::Idle => idle::run(bout),
             Self::Connect => connect::run(bout),
             Self::Start => start::run(bout),

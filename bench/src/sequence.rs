@@ -1,6 +1,7 @@
 //! Checks that each publisher's messages arrive once and in order.
 
 use std::collections::BTreeSet;
+use std::ops::AddAssign;
 
 use serde::Serialize;
 
@@ -29,6 +30,17 @@ impl Faults {
     /// True when nothing happened that the QoS forbids.
     pub(crate) const fn none(&self) -> bool {
         self.lost + self.repeated + self.reordered + self.answers_out_of_order + self.unanswered == 0
+    }
+}
+
+impl AddAssign for Faults {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.repeated += other.repeated;
+        self.redelivered += other.redelivered;
+        self.reordered += other.reordered;
+        self.answers_out_of_order += other.answers_out_of_order;
+        self.unanswered += other.unanswered;
     }
 }
 

@@ -49,9 +49,12 @@ pub(crate) struct Lists {
     /// What the scenario counts: receivers, filters, idle connections, connects, devices [default: its own]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: Vec<u32>,
-    /// Messages per second for `rate`
+    /// Messages per second for `rate` and `mixed`
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
+    /// Durable messages per second beside the pairs of `mixed`
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    durable_rate: u32,
     /// Shards of our broker, unless the target says otherwise
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     shards: u32,
@@ -84,6 +87,7 @@ pub(crate) struct Settings {
     pub(crate) pairs: u32,
     pub(crate) count: u32,
     pub(crate) rate: u32,
+    pub(crate) durable_rate: u32,
     pub(crate) shards: u32,
     pub(crate) seconds: u32,
     pub(crate) warm_up: u32,
@@ -129,6 +133,7 @@ impl Lists {
         let Self {
             pairs,
             rate,
+            durable_rate,
             shards,
             seconds,
             warm_up,
@@ -145,6 +150,7 @@ impl Lists {
             pairs,
             count,
             rate,
+            durable_rate,
             shards,
             seconds,
             warm_up,

@@ -1,6 +1,7 @@
 //! The load itself: all connections on one thread, driven by readiness, writing bursts and reading in bulk.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -34,6 +35,15 @@ pub(crate) struct Measured {
     pub(crate) late_share: f64,
 }
 
+/// What a load came to that ran until it was told to stop.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) per_second: f64,
+    /// Share of the messages that had to be left out at a fixed rate.
+    pub(crate) left_out_share: f64,
+    pub(crate) faults: Faults,
+}
+
 /// A moment of the run.
 struct Mark {
     at: Instant,
@@ -42,11 +52,13 @@ struct Mark {
     generator: CpuReading,
 }
 
-struct Traffic {
+/// All connections of a load.
+pub(crate) struct Traffic {
     poll: Poll,
     lines: Vec<Line>,
     desk: Desk,
     buffer: Vec<u8>,
+    pace: Pace,
     begun: Instant,
     measures_latency: bool,
     last_delivery: Instant,
@@ -60,10 +72,7 @@ struct Traffic {
 /// The broker refuses, closes a connection, or says something that fits nothing.
 pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> Result<Measured> {
     let mut traffic = Traffic::open(door, plan)?;
-    match plan.pace {
-        Pace::Window => traffic.desk.set_refills(true),
-        Pace::PerSecond(per_second) => traffic.beat = Some(Beat::new(Instant::now(), per_second)),
-    }
+    traffic.begin();
     traffic.drive_until(Instant::now() + plan.warm_up)?;
     traffic.desk.restart_latency();
     traffic
@@ -91,7 +100,10 @@ pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> R
 
 impl Traffic {
     /// Receivers first, so that no message is sent before they listen.
-    fn open(door: &Door, plan: &TrafficPlan) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The broker refuses.
+    pub(crate) fn open(door: &Door, plan: &TrafficPlan) -> Result<Self> {
         let poll = Poll::new()?;
         let mut lines = Vec::new();
         for (client, role) in plan.clients() {
@@ -116,12 +128,41 @@ impl Traffic {
             lines,
             desk: Desk::new(plan.speech.codec(), publishers, receivers)?,
             buffer: vec![0; READ_BYTES],
+            pace: plan.pace,
             begun: now,
             measures_latency: plan.measures_latency,
             last_delivery: now,
             silence: plan.silence,
             beat: None,
         })
+    }
+
+    /// Runs the load until `stop`, and waits for what is on its way then.
+    ///
+    /// # Errors
+    /// The broker closes a connection, or says something that fits nothing.
+    pub(crate) fn run_until(mut self, stop: &AtomicBool) -> Result<Carried> {
+        self.begin();
+        let begun = Instant::now();
+        self.drive_while(|_| !stop.load(Ordering::Relaxed))?;
+        let per_second = self.desk.delivered() as f64 / begun.elapsed().as_secs_f64();
+        let left_out_share = self.beat.take().map_or(0.0, |beat| beat.left_out_share());
+        self.desk.set_refills(false);
+        self.settle()?;
+        Ok(Carried {
+            per_second,
+            left_out_share,
+            faults: self.desk.faults(),
+        })
+    }
+
+    fn begin(&mut self) {
+        match self.pace {
+            Pace::Window => self.desk.set_refills(true),
+            Pace::PerSecond(per_second) | Pace::InLumps(per_second) => {
+                self.beat = Some(Beat::new(Instant::now(), per_second));
+            }
+        }
     }
 
     fn mark(&self, broker: Option<Process>) -> Result<Mark> {
@@ -135,16 +176,20 @@ impl Traffic {
 
     /// Runs the load until `end`, or until nothing has arrived for a long time.
     fn drive_until(&mut self, end: Instant) -> Result<()> {
-        // At a fixed rate the thread never sleeps: waking it would take longer than the pause between messages.
-        let wait = if self.beat.is_some() {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(20)
+        self.drive_while(|now| now < end)
+    }
+
+    fn drive_while(&mut self, goes_on: impl Fn(Instant) -> bool) -> Result<()> {
+        let wait = match self.pace {
+            Pace::Window => Duration::from_millis(20),
+            // Waking the thread would take longer than the pause between messages.
+            Pace::PerSecond(_) => Duration::ZERO,
+            Pace::InLumps(_) => Duration::from_millis(1),
         };
         let mut events = Events::with_capacity(1024);
         loop {
             let now = Instant::now();
-            if now >= end || now.duration_since(self.last_delivery) > self.silence {
+            if !goes_on(now) || now.duration_since(self.last_delivery) > self.silence {
                 return Ok(());
             }
             self.keep_beat(now)?;

@@ -16,7 +16,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
 
 pub(super) fn add_pairs(load: &mut Load<'_>, pairs: u32) {
     for pair in 0..pairs {
-        let topic = format!("bench/pair/{pair:04}");
+        let topic = format!("{}/pair/{pair:04}", load.name);
         load.publisher(pair, vec![topic.clone()], 1);
         load.receiver(pair, vec![topic], pair..pair + 1);
     }

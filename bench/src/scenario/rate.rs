@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Bout, Uses, p2p};
-use crate::load::{Load, Pace};
+use crate::load::{Load, Pace, TrafficPlan};
 use crate::report::Outcome;
 
 pub(super) const USES: Uses = Uses {
@@ -13,10 +13,15 @@ pub(super) const USES: Uses = Uses {
 
 pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let broker = bout.start()?;
+    bout.measure(broker, &plan(bout))
+}
+
+pub(super) fn plan(bout: &Bout<'_>) -> TrafficPlan {
     let mut load = Load::new(bout);
     p2p::add_pairs(&mut load, bout.settings.pairs);
-    let mut plan = load.plan();
-    plan.pace = Pace::PerSecond(bout.settings.rate);
-    plan.measures_latency = true;
-    bout.measure(broker, &plan)
+    TrafficPlan {
+        pace: Pace::PerSecond(bout.settings.rate),
+        measures_latency: true,
+        ..load.plan()
+    }
 }
