@@ -84,19 +84,28 @@ impl Client {
     /// Connects, greets and subscribes.
     ///
     /// # Errors
-    /// The broker cannot be reached, refuses, or does not answer in time.
+    /// As for [`Self::greet`] and [`Self::subscribe`].
     pub(crate) fn open(door: &Door, speech: Speech, plan: &ClientPlan) -> Result<Self> {
-        Self::greet(door, speech, plan)
+        let mut client = Self::greet(door, speech, plan)?;
+        client.subscribe(speech, plan)?;
+        Ok(client)
+    }
+
+    /// Connects and greets.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, refuses, or does not answer in time.
+    pub(crate) fn greet(door: &Door, speech: Speech, plan: &ClientPlan) -> Result<Self> {
+        Self::let_in(door, speech, plan)
             .with_context(|| format!("client {} at {}", plan.client_id, door.address))
     }
 
-    fn greet(door: &Door, speech: Speech, plan: &ClientPlan) -> Result<Self> {
+    fn let_in(door: &Door, speech: Speech, plan: &ClientPlan) -> Result<Self> {
         let mut client = Self::dial(door)?;
         match speech {
             Speech::Mqtt(codec, version) => {
                 client.send_connect(codec, version, plan)?;
                 client.receive_connack(codec, version)?;
-                client.subscribe(codec, version, plan)?;
             }
             Speech::Relay => {
                 let role = if plan.filters.is_empty() {
@@ -140,7 +149,19 @@ impl Client {
         codec.check_connack(version, &connack)
     }
 
-    fn subscribe(&mut self, codec: Codec, version: Version, plan: &ClientPlan) -> Result<()> {
+    /// Subscribes to the filters of the plan; the relay knows them by the greeting.
+    ///
+    /// # Errors
+    /// The broker refuses one, or does not answer in time.
+    pub(crate) fn subscribe(&mut self, speech: Speech, plan: &ClientPlan) -> Result<()> {
+        let Speech::Mqtt(codec, version) = speech else {
+            return Ok(());
+        };
+        self.subscribe_in_packets(codec, version, plan)
+            .with_context(|| format!("client {} subscribes", plan.client_id))
+    }
+
+    fn subscribe_in_packets(&mut self, codec: Codec, version: Version, plan: &ClientPlan) -> Result<()> {
         for filters in plan.filters.chunks(FILTERS_PER_PACKET) {
             self.write(&codec.subscribe(version, filters, plan.qos)?)?;
             let suback = self.read_frame()?;

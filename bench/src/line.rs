@@ -8,7 +8,6 @@ use mio::{Interest, Poll, Token};
 
 use crate::client::{Client, ClientPlan, Speech};
 use crate::desk::{Desk, Role};
-use crate::door::Door;
 use crate::scanner::Scanner;
 use crate::tls::Tls;
 
@@ -25,16 +24,16 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Connects, greets, subscribes, and registers the socket.
-    pub(crate) fn open(
+    /// Registers the socket of a client that has been greeted and has subscribed.
+    pub(crate) fn of(
+        client: Client,
         poll: &Poll,
         token: Token,
-        door: &Door,
         speech: Speech,
         plan: &ClientPlan,
         role: Role,
     ) -> Result<Self> {
-        let (mut socket, tls) = Client::open(door, speech, plan)?
+        let (mut socket, tls) = client
             .into_nonblocking()
             .with_context(|| format!("client {}", plan.client_id))?;
         poll.registry()

@@ -18,6 +18,8 @@ pub(crate) struct TrafficPlan {
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
     pub(crate) measures_latency: bool,
+    /// There are so many subscriptions that their memory can be told from all else.
+    pub(crate) measures_filters: bool,
     /// Silence after which messages on their way count as lost.
     pub(crate) silence: Duration,
 }
@@ -42,6 +44,12 @@ pub(crate) enum Pace {
 }
 
 impl TrafficPlan {
+    /// Filters of all receivers.
+    pub(crate) fn filters(&self) -> usize {
+        let clients = self.receivers.iter().flat_map(|plan| &plan.clients);
+        clients.map(|client| client.filters.len()).sum()
+    }
+
     /// All clients with their roles; receivers first, so that no message is sent before they listen.
     pub(crate) fn clients(&self) -> impl Iterator<Item = (&ClientPlan, Role)> {
         let receivers = self.receivers.iter().enumerate();
@@ -156,6 +164,7 @@ impl<'a> Load<'a> {
             warm_up: settings.warm_up(),
             measured: settings.measured(),
             measures_latency: settings.window == 1,
+            measures_filters: false,
             silence: settings.silence(),
         }
     }

@@ -71,6 +71,8 @@ pub(crate) struct Beside {
     pub(crate) generator_cpu_share: Option<f64>,
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) peak_bytes: Option<u64>,
+    /// Growth of resident memory with the subscriptions.
+    pub(crate) resident_bytes_per_filter: Option<f64>,
     pub(crate) late_share: Option<f64>,
     pub(crate) latency_us: Option<Latency>,
     /// Numbers that only one scenario has, by name.
@@ -136,6 +138,10 @@ impl Outcome {
             generator_cpu_share: Some(measured.generator_cpu.as_secs_f64() / seconds),
             resident_bytes: measured.memory.map(|memory| memory.resident),
             peak_bytes: measured.memory.map(|memory| memory.peak),
+            resident_bytes_per_filter: measured
+                .subscriptions_bytes
+                .filter(|_| plan.measures_filters)
+                .map(|bytes| bytes as f64 / plan.filters().max(1) as f64),
             late_share: (plan.pace != Pace::Window).then_some(measured.late_share),
             latency_us: if plan.measures_latency {
                 Latency::of(&measured.latency)

@@ -152,11 +152,19 @@ fn cells(label: &str, column: &Column, yardstick: Option<f64>) -> [String; HEADI
         show(beside(|outcome| outcome.beside.broker_cpu_share), percent),
         show(beside(|outcome| outcome.beside.generator_cpu_share), percent),
         show(p50.zip(p99), |(p50, p99)| format!("{p50:.0}/{p99:.0}")),
-        show(
+        memory(
             beside(|outcome| outcome.beside.resident_bytes.map(|bytes| bytes as f64)),
-            |bytes| format!("{:.1} MiB", bytes / 1_048_576.0),
+            beside(|outcome| outcome.beside.resident_bytes_per_filter),
         ),
     ]
+}
+
+fn memory(resident: Option<f64>, per_filter: Option<f64>) -> String {
+    let mut text = show(resident, |bytes| format!("{:.1} MiB", bytes / 1_048_576.0));
+    if let Some(bytes) = per_filter {
+        text.push_str(&format!(", {bytes:.0} B per filter"));
+    }
+    text
 }
 
 fn show<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
@@ -181,6 +189,16 @@ mod tests {
         assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), Some(3.0));
         assert_eq!(median(vec![]), None);
+    }
+
+    #[test]
+    fn memory_is_shown_as_a_whole_and_for_each_filter_where_that_was_measured() {
+        assert_eq!(memory(Some(3_145_728.0), None), "3.0 MiB");
+        assert_eq!(
+            memory(Some(3_145_728.0), Some(141.4)),
+            "3.0 MiB, 141 B per filter"
+        );
+        assert_eq!(memory(None, None), "–");
     }
 
     #[test]

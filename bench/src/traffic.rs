@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use crate::beat::Beat;
+use crate::client::Client;
 use crate::desk::Desk;
 use crate::door::Door;
 use crate::line::Line;
@@ -28,6 +29,8 @@ pub(crate) struct Measured {
     pub(crate) broker_cpu: Option<Duration>,
     pub(crate) generator_cpu: Duration,
     pub(crate) memory: Option<Memory>,
+    /// By how much resident memory grew with the subscriptions.
+    pub(crate) subscriptions_bytes: Option<u64>,
     pub(crate) latency: Histogram<u64>,
     /// Of the whole run, warm-up and end included.
     pub(crate) faults: Faults,
@@ -56,6 +59,8 @@ struct Mark {
 pub(crate) struct Traffic {
     poll: Poll,
     lines: Vec<Line>,
+    /// By how much the broker's resident memory grew with the subscriptions.
+    subscriptions_bytes: Option<u64>,
     desk: Desk,
     buffer: Vec<u8>,
     pace: Pace,
@@ -71,7 +76,7 @@ pub(crate) struct Traffic {
 /// # Errors
 /// The broker refuses, closes a connection, or says something that fits nothing.
 pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> Result<Measured> {
-    let mut traffic = Traffic::open(door, plan)?;
+    let mut traffic = Traffic::open(door, broker, plan)?;
     traffic.begin();
     traffic.drive_until(Instant::now() + plan.warm_up)?;
     traffic.desk.restart_latency();
@@ -92,6 +97,7 @@ pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> R
         broker_cpu: end.broker.zip(begin.broker).map(|(end, begin)| end.since(&begin)),
         generator_cpu: end.generator.since(&begin.generator),
         memory: broker.map(Process::memory).transpose()?,
+        subscriptions_bytes: traffic.subscriptions_bytes,
         latency,
         faults: traffic.desk.faults(),
         late_share,
@@ -103,18 +109,25 @@ impl Traffic {
     ///
     /// # Errors
     /// The broker refuses.
-    pub(crate) fn open(door: &Door, plan: &TrafficPlan) -> Result<Self> {
-        let poll = Poll::new()?;
+    pub(crate) fn open(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> Result<Self> {
+        let (poll, speech) = (Poll::new()?, plan.speech);
+        let resident = || -> Result<Option<u64>> {
+            let memory = broker.map(Process::memory).transpose()?;
+            Ok(memory.map(|memory| memory.resident))
+        };
+        let mut clients = Vec::new();
+        for (client_plan, _) in plan.clients() {
+            clients.push(Client::greet(door, speech, client_plan)?);
+        }
+        let before = resident()?;
+        for (client, (client_plan, _)) in clients.iter_mut().zip(plan.clients()) {
+            client.subscribe(speech, client_plan)?;
+        }
+        let subscribed = resident()?;
         let mut lines = Vec::new();
-        for (client, role) in plan.clients() {
-            lines.push(Line::open(
-                &poll,
-                Token(lines.len()),
-                door,
-                plan.speech,
-                client,
-                role,
-            )?);
+        for (client, (client_plan, role)) in clients.into_iter().zip(plan.clients()) {
+            let token = Token(lines.len());
+            lines.push(Line::of(client, &poll, token, speech, client_plan, role)?);
         }
         let publishers = plan
             .publishers
@@ -126,7 +139,10 @@ impl Traffic {
         Ok(Self {
             poll,
             lines,
-            desk: Desk::new(plan.speech.codec(), publishers, receivers)?,
+            subscriptions_bytes: subscribed
+                .zip(before)
+                .map(|(subscribed, before)| subscribed.saturating_sub(before)),
+            desk: Desk::new(speech.codec(), publishers, receivers)?,
             buffer: vec![0; READ_BYTES],
             pace: plan.pace,
             begun: now,

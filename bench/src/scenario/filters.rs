@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Bout, Uses};
-use crate::load::Load;
+use crate::load::{Load, TrafficPlan};
 use crate::random::Random;
 use crate::report::Outcome;
 
@@ -39,6 +39,9 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
             hears,
         );
     }
-    let plan = load.plan();
+    let plan = TrafficPlan {
+        measures_filters: true,
+        ..load.plan()
+    };
     bout.measure(broker, &plan)
 }

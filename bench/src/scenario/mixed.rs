@@ -33,8 +33,8 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     };
     let broker = bout.start_with(carries_both)?;
     let second = (!carries_both).then(|| durable.start_with(true)).transpose()?;
-    let durable_door = &second.as_ref().unwrap_or(&broker).door;
-    let durable = Traffic::open(durable_door, &durable_plan(&durable))?;
+    let carrier = second.as_ref().unwrap_or(&broker);
+    let durable = Traffic::open(&carrier.door, carrier.process, &durable_plan(&durable))?;
     let plan = rate::plan(bout);
     let stop = AtomicBool::new(false);
     let (measured, carried) = thread::scope(|scope| {

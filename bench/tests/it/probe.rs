@@ -41,3 +41,19 @@ fn what_the_probe_does_not_serve_is_refused() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("makes no sense"));
     }
 }
+
+#[test]
+fn memory_of_many_filters_is_told_for_each_of_them() {
+    let (_, line) = run_at(
+        "0",
+        &[
+            "filters", "--target", "probe", "--pairs", "10", "--count", "20000",
+        ],
+    );
+    let bytes = line.get("resident_bytes_per_filter").and_then(Value::as_f64);
+    // At least the filter's text; far less than a page.
+    assert!(
+        bytes.is_some_and(|bytes| (15.0..1000.0).contains(&bytes)),
+        "{line}"
+    );
+}
