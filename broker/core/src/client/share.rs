@@ -90,7 +90,9 @@ impl Shard {
             return;
         };
         let Some(share) = share else {
+            // Not above the level the group has it at: nothing of it was kept, and it does not go back.
             let mut publication = Publication {
+                qos: waiting.qos,
                 retain: waiting.retain,
                 ..Publication::of(&message)
             };

@@ -252,7 +252,12 @@ impl Shard {
         let filter = group.filter.clone();
         if home == self.id {
             let (session, options) = self.member(member, &filter)?;
-            return self.deliver(&options.of_member(session), publication, None, out);
+            let mut copy = Publication {
+                qos,
+                shared: publication.shared.clone(),
+                ..*publication
+            };
+            return self.deliver(&options.of_member(session), &mut copy, None, out);
         }
         let handout = Handout {
             member,

@@ -165,6 +165,29 @@ fn copies_have_the_level_granted_to_their_receiver() {
     });
 }
 
+/// What waits in a group whose members want QoS 0 is sent at QoS 0 to whoever joins: it is not kept, and would not come back.
+#[test]
+fn what_a_group_has_at_qos_0_is_not_sent_above() {
+    let settings = Settings {
+        inflight_max: 1,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let busy = member(world, "busy", QoS::AtLeastOnce);
+        world.client_mut(busy).acknowledges = false;
+        let publisher = publisher(world);
+        publish_numbers(world, publisher, 2, QoS::AtLeastOnce);
+        world.subscribe(busy, GROUP, QoS::AtMostOnce);
+        for late in ["for busy", "for other"] {
+            world.publish(publisher, "room/1", late, QoS::AtLeastOnce);
+        }
+        let other = member(world, "other", QoS::AtLeastOnce);
+        assert_eq!(world.client(other).payloads(), ["1", "for other"]);
+        let levels = world.client(other).messages().map(|message| message.qos);
+        assert_eq!(levels.collect::<Vec<_>>(), [QoS::AtLeastOnce, QoS::AtMostOnce]);
+    });
+}
+
 /// A copy carries the member's own subscription identifier, and RETAIN only if the member asked for that.
 #[test]
 fn copies_follow_their_receivers_options() {
