@@ -11,9 +11,9 @@ case $goal in
     build) ;;
     test)
         tools+=(node npm python3)
-        packages+=(mosquitto mosquitto-clients strace python3-venv curl)
+        packages+=(mosquitto mosquitto-clients strace valgrind python3-venv curl)
         ;;
-    bench) packages+=(mosquitto) ;;
+    bench) packages+=(mosquitto strace valgrind) ;;
     *)
         echo "scripts/setup.sh: unknown goal '$goal', use build, test or bench" >&2
         exit 2

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::door::Door;
+use crate::meter::{Counter, Meter};
 use crate::process::Process;
 use crate::tls::Certificate;
 
@@ -111,6 +112,15 @@ pub(crate) struct Wishes {
     pub(crate) tls: bool,
     /// Further settings of our broker; those of the command line come after them.
     pub(crate) set: &'static [&'static str],
+    /// What shall be counted.
+    pub(crate) meter: Option<Meter>,
+}
+
+impl Programs {
+    /// Whether it is known which process belongs to an address.
+    pub(crate) const fn knows_process(&self) -> bool {
+        self.pid.is_some()
+    }
 }
 
 /// A running broker; dropping it kills the process that was started.
@@ -121,6 +131,8 @@ pub(crate) struct Broker {
     pub(crate) http: Option<SocketAddr>,
     /// `None` for a target whose process is not known.
     pub(crate) process: Option<Process>,
+    /// What counts in it, if that was wished for.
+    pub(crate) counter: Option<Counter>,
     started: Option<Started>,
 }
 
@@ -165,6 +177,10 @@ impl Broker {
     pub(crate) fn spawn(target: &Target, programs: &Programs, wishes: Wishes) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("twinmq-bench-").tempdir()?;
         let certificate = wishes.tls.then(|| Certificate::make(folder.path())).transpose()?;
+        let counter = |process: Option<Process>, folder: &TempDir| {
+            let meter = wishes.meter.zip(process);
+            meter.map(|(meter, process)| meter.counter(process, folder.path()))
+        };
         let launch = match target {
             Target::Ours(shards) => ours::launch(programs, &folder, *shards, wishes, certificate.as_ref())?,
             Target::Mosquitto => {
@@ -179,6 +195,7 @@ impl Broker {
                     door: Door { address, tls },
                     http: None,
                     process,
+                    counter: counter(process, &folder),
                     started: None,
                 });
             }
@@ -188,6 +205,10 @@ impl Broker {
             address,
             http,
         } = launch;
+        let command = match wishes.meter {
+            Some(meter) => meter.wrap(command, folder.path()),
+            None => command,
+        };
         let mut command = ended_with_us(command);
         let output = File::create(folder.path().join("output"))?;
         command
@@ -201,6 +222,7 @@ impl Broker {
             door: Door { address, tls },
             http,
             process,
+            counter: counter(process, &folder),
             started: Some(Started {
                 command,
                 child,
@@ -300,7 +322,7 @@ fn run(command: &mut Command) -> Result<Child> {
 }
 
 /// Has the kernel end the process when this one ends, however it does; util-linux brings the program for it.
-fn ended_with_us(command: Command) -> Command {
+pub(crate) fn ended_with_us(command: Command) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if !setpriv.exists() {
         return command;

@@ -4,10 +4,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use crate::broker::{Programs, Target};
 use crate::machine::Machine;
+use crate::meter::Meter;
 use crate::report::{Outcome, Report};
 use crate::scenario::{Bout, Scenario};
 use crate::settings::{Lists, Settings};
@@ -30,8 +31,9 @@ impl Comparison {
     /// A run that could not be made is void.
     ///
     /// # Errors
-    /// A result that could not be written.
+    /// A result that could not be written, or what shall be counted cannot be.
     pub(crate) fn run(&self) -> Result<bool> {
+        check_meter(&self.lists, &self.scenarios, &self.targets, &self.programs)?;
         let mut table = Table::default();
         for &scenario in &self.scenarios {
             for settings in self.lists.rows(scenario) {
@@ -80,6 +82,7 @@ impl Comparison {
 /// # Errors
 /// A run that could not be made.
 pub(crate) fn run(scenario: Scenario, target: &Target, lists: &Lists, programs: &Programs) -> Result<bool> {
+    check_meter(lists, &[scenario], std::slice::from_ref(target), programs)?;
     let rows = lists
         .rows(scenario)
         .into_iter()
@@ -91,6 +94,12 @@ pub(crate) fn run(scenario: Scenario, target: &Target, lists: &Lists, programs: 
         sound = Some(sound.unwrap_or(true) && line.outcome.is_sound());
     }
     sound.with_context(|| format!("{scenario} with these parameters makes no sense for {target}"))
+}
+
+/// Before any run, so that nobody waits for an error.
+fn check_meter(lists: &Lists, scenarios: &[Scenario], targets: &[Target], programs: &Programs) -> Result<()> {
+    let check = |meter: Meter| meter.check(scenarios, targets, programs);
+    lists.meter().map_or(Ok(()), check).map_err(Error::msg)
 }
 
 struct Line {
@@ -141,6 +150,12 @@ fn progress(report: &Report<'_>, label: &str) -> String {
     }
     for (name, value) in &report.outcome.beside.more {
         text.push_str(&format!(", {name} {value:.0}"));
+    }
+    if let Some(count) = &report.outcome.beside.counted {
+        for (name, calls) in count.most_frequent(5) {
+            let each = *calls as f64 / report.outcome.beside.delivered.unwrap_or(0).max(1) as f64;
+            text.push_str(&format!(", {name} {each:.3}"));
+        }
     }
     if let Some(missed) = &report.outcome.missed {
         text.push_str(&format!("; MISSED: {missed}"));

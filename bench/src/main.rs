@@ -12,6 +12,7 @@ mod http;
 mod line;
 mod load;
 mod machine;
+mod meter;
 mod peer;
 mod probe;
 mod process;

@@ -37,6 +37,10 @@ impl Process {
         Self { pid }
     }
 
+    pub(crate) const fn pid(self) -> u32 {
+        self.pid
+    }
+
     /// The process that calls.
     pub(crate) fn own() -> Self {
         Self::new(std::process::id())

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::load::{Pace, TrafficPlan};
 use crate::machine::Machine;
+use crate::meter::Count;
 use crate::scenario::Scenario;
 use crate::sequence::Faults;
 use crate::settings::Settings;
@@ -75,6 +76,9 @@ pub(crate) struct Beside {
     pub(crate) resident_bytes_per_filter: Option<f64>,
     pub(crate) late_share: Option<f64>,
     pub(crate) latency_us: Option<Latency>,
+    /// What was counted in place of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) counted: Option<Count>,
     /// Numbers that only one scenario has, by name.
     #[serde(flatten)]
     pub(crate) more: BTreeMap<&'static str, f64>,
@@ -123,8 +127,11 @@ impl Outcome {
         }
     }
 
-    /// What traffic comes to: broker CPU per delivered message.
+    /// What traffic comes to: broker CPU per delivered message, or what was counted per message.
     pub(crate) fn of_traffic(plan: &TrafficPlan, measured: Measured) -> Self {
+        if let Some(count) = measured.count.clone() {
+            return Self::of_count(plan, &measured, count);
+        }
         let messages = measured.delivered.max(1) as f64;
         let seconds = measured.elapsed.as_secs_f64();
         let per_message = |cpu: Duration| cpu.as_secs_f64() * 1e6 / messages;
@@ -148,12 +155,30 @@ impl Outcome {
             } else {
                 None
             },
-            more: BTreeMap::new(),
+            ..Beside::default()
         };
         let outcome = Self::new("broker CPU µs per message", broker_cpu_us);
         let void_because = why_void(plan, &beside);
         Self {
             void_because,
+            faults: measured.faults,
+            beside,
+            ..outcome
+        }
+    }
+
+    /// Times and memory are left out, as they would be those of a broker that is watched.
+    fn of_count(plan: &TrafficPlan, measured: &Measured, count: Count) -> Self {
+        let each = count.total as f64 / measured.delivered.max(1) as f64;
+        let outcome = Self::new(count.meter.figure(), Some(each));
+        let beside = Beside {
+            delivered: Some(measured.delivered),
+            late_share: (plan.pace != Pace::Window).then_some(measured.late_share),
+            counted: Some(count),
+            ..Beside::default()
+        };
+        Self {
+            void_because: why_void(plan, &beside),
             faults: measured.faults,
             beside,
             ..outcome

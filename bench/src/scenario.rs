@@ -174,6 +174,30 @@ impl Scenario {
         }
     }
 
+    /// Whether its figure is per message, so that a count can stand in its place.
+    pub(crate) const fn is_traffic(self) -> bool {
+        match self {
+            Self::P2p
+            | Self::FanIn
+            | Self::FanOut
+            | Self::Rate
+            | Self::Filters
+            | Self::Flood
+            | Self::V5
+            | Self::Shared
+            | Self::Tls
+            | Self::Durable => true,
+            Self::Idle
+            | Self::Connect
+            | Self::Start
+            | Self::Storm
+            | Self::Reopen
+            | Self::Fight
+            | Self::Mixed
+            | Self::Twin => false,
+        }
+    }
+
     /// Starts the broker, puts the load on it, and counts.
     ///
     /// # Errors
@@ -227,7 +251,7 @@ impl Bout<'_> {
     /// # Errors
     /// As [`traffic::run`]; when the broker has ended meanwhile, what it printed.
     pub(crate) fn measure(&self, mut broker: Broker, plan: &TrafficPlan) -> Result<Outcome> {
-        let measured = traffic::run(&broker.door, broker.process, plan);
+        let measured = traffic::run(&broker.door, broker.process, broker.counter.as_mut(), plan);
         let measured = measured.or_else(|error| broker.explain(error))?;
         Ok(Outcome::of_traffic(plan, measured))
     }
@@ -238,7 +262,13 @@ impl Bout<'_> {
             shards: self.settings.shards,
             tls: self.settings.tls,
             set: &[],
+            meter: self.settings.meter,
         }
+    }
+
+    /// Whether times mean something: a broker that is counted in is slower.
+    pub(crate) const fn is_timed(&self) -> bool {
+        self.settings.meter.is_none()
     }
 
     pub(crate) fn speech(&self) -> Speech {

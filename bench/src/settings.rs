@@ -8,6 +8,7 @@ use mqtt_wire::QoS;
 use serde::Serialize;
 
 use crate::codec::Codec;
+use crate::meter::{Meter, Meters};
 use crate::scenario::Scenario;
 use crate::stamp::STAMP_BYTES;
 
@@ -76,6 +77,8 @@ pub(crate) struct Lists {
     /// Speak TLS 1.3, with a certificate made for the run
     #[arg(long)]
     tls: bool,
+    #[command(flatten)]
+    meters: Meters,
 }
 
 /// Parameters of one run. Those that the scenario does not use stand at their default.
@@ -95,9 +98,16 @@ pub(crate) struct Settings {
     pub(crate) codec: Codec,
     pub(crate) mqtt: Version,
     pub(crate) tls: bool,
+    /// What is counted in place of time.
+    pub(crate) meter: Option<Meter>,
 }
 
 impl Lists {
+    /// What is counted in place of time.
+    pub(crate) fn meter(&self) -> Option<Meter> {
+        self.meters.into()
+    }
+
     /// One row per combination of the parameters that the scenario uses.
     pub(crate) fn rows(&self, scenario: Scenario) -> Vec<Settings> {
         let uses = scenario.uses();
@@ -141,6 +151,7 @@ impl Lists {
             codec,
             mqtt,
             tls,
+            meters,
             ..
         } = *self;
         Settings {
@@ -158,6 +169,7 @@ impl Lists {
             codec,
             mqtt,
             tls,
+            meter: meters.into(),
         }
     }
 }

@@ -190,6 +190,7 @@ impl Soak {
             shards: self.shards,
             tls: false,
             set: SETTINGS,
+            meter: None,
         };
         let broker = Broker::start(&Target::Ours(Shards::AsMeasured), &self.programs, wishes)?;
         let process = broker.process.context("the process of our broker is known")?;

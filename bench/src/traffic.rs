@@ -14,6 +14,7 @@ use crate::desk::Desk;
 use crate::door::Door;
 use crate::line::Line;
 use crate::load::{Pace, ReceiverPlan, TrafficPlan};
+use crate::meter::{Count, Counter};
 use crate::process::{CpuReading, Memory, Process};
 use crate::publisher::Publisher;
 use crate::sequence::Faults;
@@ -36,6 +37,8 @@ pub(crate) struct Measured {
     pub(crate) faults: Faults,
     /// Share of the sends that were late or left out, at a fixed rate.
     pub(crate) late_share: f64,
+    /// What the broker did for these messages and for nothing else, when it is counted.
+    pub(crate) count: Option<Count>,
 }
 
 /// What a load came to that ran until it was told to stop.
@@ -74,11 +77,22 @@ pub(crate) struct Traffic {
 /// Opens all connections, runs the load, and counts.
 ///
 /// # Errors
-/// The broker refuses, closes a connection, or says something that fits nothing.
-pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> Result<Measured> {
+/// The broker refuses, closes a connection, or says something that fits nothing; or its counter does not work.
+pub(crate) fn run(
+    door: &Door,
+    broker: Option<Process>,
+    mut counter: Option<&mut Counter>,
+    plan: &TrafficPlan,
+) -> Result<Measured> {
     let mut traffic = Traffic::open(door, broker, plan)?;
     traffic.begin();
     traffic.drive_until(Instant::now() + plan.warm_up)?;
+    // Who counts sees no message on its way when it begins or ends: what it counted belongs to whole messages.
+    if let Some(counter) = &mut counter {
+        traffic.pause()?;
+        counter.begin()?;
+        traffic.begin();
+    }
     traffic.desk.restart_latency();
     traffic
         .beat
@@ -86,11 +100,15 @@ pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> R
         .for_each(|beat| beat.restart(Instant::now()));
     let begin = traffic.mark(broker)?;
     traffic.drive_until(begin.at + plan.measured)?;
+    let late_share = traffic.beat.as_ref().map_or(0.0, Beat::late_share);
+    let mut count = None;
+    if let Some(counter) = &mut counter {
+        traffic.pause()?;
+        count = Some(counter.end()?);
+    }
     let end = traffic.mark(broker)?;
     let latency = traffic.desk.latency().clone();
-    let late_share = traffic.beat.take().map_or(0.0, |beat| beat.late_share());
-    traffic.desk.set_refills(false);
-    traffic.settle()?;
+    traffic.pause()?;
     Ok(Measured {
         elapsed: end.at - begin.at,
         delivered: end.delivered - begin.delivered,
@@ -101,6 +119,7 @@ pub(crate) fn run(door: &Door, broker: Option<Process>, plan: &TrafficPlan) -> R
         latency,
         faults: traffic.desk.faults(),
         late_share,
+        count,
     })
 }
 
@@ -172,13 +191,22 @@ impl Traffic {
         })
     }
 
+    /// Lets publishers send.
     fn begin(&mut self) {
+        self.last_delivery = Instant::now();
         match self.pace {
             Pace::Window => self.desk.set_refills(true),
             Pace::PerSecond(per_second) | Pace::InLumps(per_second) => {
                 self.beat = Some(Beat::new(Instant::now(), per_second));
             }
         }
+    }
+
+    /// Lets nobody send, and waits until all that was sent has arrived.
+    fn pause(&mut self) -> Result<()> {
+        self.beat = None;
+        self.desk.set_refills(false);
+        self.settle()
     }
 
     fn mark(&self, broker: Option<Process>) -> Result<Mark> {

@@ -28,20 +28,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Latency is that of a newcomer: from dialing to the first message that comes back.
 pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
-    let broker = bout.start()?;
+    let mut broker = bout.start()?;
     let mut load = Load::new(bout);
     p2p::add_pairs(&mut load, bout.settings.pairs);
     let plan = load.plan();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let newcomers = scope.spawn(|| newcomers(&broker.door, bout.speech(), &stop));
-        let measured = traffic::run(&broker.door, broker.process, &plan);
+        let measured = traffic::run(&broker.door, broker.process, broker.counter.as_mut(), &plan);
         stop.store(true, Ordering::Relaxed);
         let waits = newcomers
             .join()
             .map_err(|_| anyhow!("a thread of the load tool panicked"))?;
         let mut outcome = Outcome::of_traffic(&plan, measured?);
-        outcome.beside.latency_us = Latency::of(&waits?);
+        let waits = waits?;
+        outcome.beside.latency_us = bout.is_timed().then(|| Latency::of(&waits)).flatten();
         Ok(outcome)
     })
 }

@@ -39,7 +39,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
     let (measured, carried) = thread::scope(|scope| {
         let durable = scope.spawn(|| durable.run_until(&stop));
-        let measured = traffic::run(&broker.door, broker.process, &plan);
+        let measured = traffic::run(&broker.door, broker.process, None, &plan);
         stop.store(true, Ordering::Relaxed);
         let carried = durable
             .join()

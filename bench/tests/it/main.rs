@@ -5,6 +5,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod counts;
 mod crooked_broker;
 mod faults;
 mod probe;
