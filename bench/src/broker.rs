@@ -70,6 +70,16 @@ impl FromStr for Target {
     }
 }
 
+impl Target {
+    /// Whether it speaks MQTT as a whole, so that others can be measured by it.
+    pub(crate) const fn is_broker(&self) -> bool {
+        match self {
+            Self::Ours(_) | Self::Mosquitto | Self::At(_) => true,
+            Self::Probe | Self::Relay => false,
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,7 +12,7 @@ use crate::meter::Meter;
 use crate::report::{Outcome, Report};
 use crate::scenario::{Bout, Scenario};
 use crate::settings::{Lists, Settings};
-use crate::table::{Row, Table};
+use crate::table::{Part, Row, Table};
 
 /// Several targets under the same loads.
 #[derive(Debug)]
@@ -45,14 +45,16 @@ impl Comparison {
     }
 
     fn row(&self, scenario: Scenario, settings: &Settings) -> Result<Row> {
-        let targets: Vec<&Target> = self
+        let targets: Vec<(&Target, Part)> = self
             .targets
             .iter()
-            .filter(|target| scenario.serves(target, settings))
+            .zip(parts(&self.targets))
+            .filter(|(target, _)| scenario.serves(target, settings))
             .collect();
-        let mut row = Row::new(settings.label(scenario), targets.iter().map(ToString::to_string));
+        let columns = targets.iter().map(|(target, part)| (target.to_string(), *part));
+        let mut row = Row::new(settings.label(scenario), columns);
         for round in 1..=self.rounds {
-            for (column, target) in targets.iter().enumerate() {
+            for (column, (target, _)) in targets.iter().enumerate() {
                 match measure(scenario, target, settings, &self.programs, round) {
                     Ok(line) => {
                         self.keep(&line.json)?;
@@ -75,6 +77,21 @@ impl Comparison {
         let written = file.and_then(|mut file| writeln!(file, "{line}"));
         written.with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// What each target is in the table. The yardstick is the last broker, or the last target where none is a broker;
+/// the same in every row, so that a share means the same in all of them.
+fn parts(targets: &[Target]) -> impl Iterator<Item = Part> {
+    let yardstick = targets
+        .iter()
+        .rposition(Target::is_broker)
+        .or(targets.len().checked_sub(1));
+    let kernel = targets.iter().rposition(|target| *target == Target::Relay);
+    (0..targets.len()).map(move |index| match Some(index) {
+        place if place == yardstick => Part::Yardstick,
+        place if place == kernel => Part::Kernel,
+        _ => Part::Other,
+    })
 }
 
 /// One scenario against one target; prints a JSON line per row that makes sense for it. Answers whether every run was sound.
@@ -174,4 +191,31 @@ pub(crate) fn say(text: &str) {
 
 fn print(text: &str) -> Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("cannot write the results")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts_of(targets: &str) -> Vec<Part> {
+        let targets: Vec<Target> = targets.split(' ').map(|text| text.parse().unwrap()).collect();
+        parts(&targets).collect()
+    }
+
+    #[test]
+    fn the_last_broker_is_the_yardstick_wherever_probe_and_relay_are_named() {
+        use Part::{Kernel, Other, Yardstick};
+        assert_eq!(
+            parts_of("ours mosquitto relay"),
+            [Other, Yardstick, Kernel],
+            "as one would type it"
+        );
+        assert_eq!(parts_of("relay ours mosquitto"), [Kernel, Other, Yardstick]);
+        assert_eq!(
+            parts_of("ours mosquitto probe relay"),
+            [Other, Yardstick, Other, Kernel]
+        );
+        assert_eq!(parts_of("ours ours"), [Other, Yardstick]);
+        assert_eq!(parts_of("relay"), [Yardstick], "there is nothing else");
+    }
 }

@@ -21,6 +21,7 @@ mod pulse;
 mod random;
 mod relay;
 mod report;
+mod rounds;
 mod scanner;
 mod scenario;
 mod sequence;
@@ -70,7 +71,7 @@ enum Command {
     },
     /// Run scenarios against several targets in turns and print a table of medians and ratios
     Compare {
-        /// ours, ours:N or ours:default (shards), mosquitto, probe, relay, or an address; the last one is the yardstick
+        /// ours, ours:N or ours:default (shards), mosquitto, probe, relay, or an address; the last one that is neither probe nor relay is the yardstick
         #[arg(required = true)]
         targets: Vec<Target>,
         #[arg(long, value_delimiter = ',', default_value = "p2p")]
