@@ -142,6 +142,7 @@ fn measure(
     let target = target.to_string();
     let report = Report {
         scenario,
+        label: settings.label(scenario),
         target,
         round,
         parameters: settings,
@@ -149,18 +150,18 @@ fn measure(
         outcome: &outcome,
     };
     let json = serde_json::to_string(&report)?;
-    say(&progress(&report, &settings.label(scenario)));
+    say(&progress(&report));
     Ok(Line { outcome, json })
 }
 
-fn progress(report: &Report<'_>, label: &str) -> String {
+fn progress(report: &Report<'_>) -> String {
     let figure = &report.outcome.figure;
     let value = figure
         .value
         .map_or_else(|| "unknown".to_owned(), |value| format!("{value:.3}"));
     let mut text = format!(
-        "round {} {label} {}: {value} {}",
-        report.round, report.target, figure.name
+        "round {} {} {}: {value} {}",
+        report.round, report.label, report.target, figure.name
     );
     if let Some(reason) = &report.outcome.void_because {
         text.push_str(&format!("; VOID: {reason}"));

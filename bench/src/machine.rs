@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 /// Where and with which code a run was made.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Machine {
+    /// Seconds since 1970, when the run began.
+    pub(crate) unix_seconds: u64,
     /// The commit of the working directory with `+` when files differ from it; absent outside a repository.
     pub(crate) commit: Option<String>,
     pub(crate) cores: usize,
@@ -20,7 +23,9 @@ impl Machine {
     /// Looks at the machine as it is now.
     pub(crate) fn now() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
+            unix_seconds: since_1970.map_or(0, |since| since.as_secs()),
             commit: commit(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             load_average: parse_load_average(&read("/proc/loadavg")),

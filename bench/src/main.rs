@@ -13,6 +13,7 @@ mod line;
 mod load;
 mod machine;
 mod meter;
+mod page;
 mod peer;
 mod probe;
 mod process;
@@ -40,6 +41,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::broker::{Programs, Target};
+use crate::page::Page;
 use crate::probe::Probe;
 use crate::scenario::Scenario;
 use crate::settings::Lists;
@@ -48,7 +50,7 @@ use crate::soak::Soak;
 /// Measures MQTT brokers from outside: CPU time of the broker per delivered message, and what stands beside it.
 ///
 /// Exit codes: 0 every run is sound; 1 a run is void or could not be made, messages were lost, repeated or
-/// reordered, or a scenario's bar was missed; 2 nothing could be measured.
+/// reordered, a scenario's bar was missed, or a line of results was not understood; 2 nothing could be measured.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -89,6 +91,8 @@ enum Command {
     },
     /// Drive our broker for a long time with everything at once; look for lost messages and growing memory
     Soak(Soak),
+    /// Draw results: a page of HTML that needs nothing from elsewhere
+    Report(Page),
     /// Be the null relay: copy bytes between paired sockets, without MQTT
     Relay { address: SocketAddr },
     /// Be the minimal probe: MQTT 3.1.1 at QoS 0 and 1 and nothing else
@@ -135,6 +139,7 @@ fn perform(command: Command) -> Result<bool> {
         }
         .run(),
         Command::Soak(soak) => soak.run(),
+        Command::Report(page) => page.write(),
         Command::Relay { address } => relay::serve(address).map(|()| true),
         Command::Probe { address } => Probe::listen(address)?.serve().map(|()| true),
     }

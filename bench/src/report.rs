@@ -27,6 +27,8 @@ pub(crate) const LATE_SHARE_MAX: f64 = 0.02;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
     pub(crate) scenario: Scenario,
+    /// The scenario with the parameters that make a difference.
+    pub(crate) label: String,
     pub(crate) target: String,
     pub(crate) round: u32,
     pub(crate) parameters: &'a Settings,
@@ -85,13 +87,21 @@ pub(crate) struct Beside {
 }
 
 /// Percentiles in microseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
+    pub(crate) p90: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
+    /// The share of all and the latency that this share kept within, for a drawing.
+    pub(crate) course: Vec<(f64, f64)>,
 }
+
+/// Where the course of a latency is looked at, as far as there are values beyond.
+const COURSE: [f64; 15] = [
+    0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999, 0.9995, 0.9999, 0.99995, 0.99999,
+];
 
 impl Latency {
     /// From nanoseconds; `None` when nothing was recorded.
@@ -99,9 +109,19 @@ impl Latency {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
         (!histogram.is_empty()).then(|| Self {
             p50: at(0.5),
+            p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
             max: at(1.0),
+            course: {
+                // All but one: what is left beyond is the slowest alone.
+                let end = 1.0 - 1.0 / histogram.len() as f64;
+                let inner = COURSE.into_iter().filter(|share| *share < end);
+                inner
+                    .map(|share| (share, at(share)))
+                    .chain([(end, at(1.0))])
+                    .collect()
+            },
         })
     }
 }

@@ -156,8 +156,8 @@ fn cells(row: &Row, column: &Column) -> [String; HEADINGS.len()] {
     let figures = column.rounds(|outcome| outcome.figure.value);
     let beside = |pick: fn(&Outcome) -> Option<f64>| column.median(pick);
     let percent = |value: f64| format!("{:.0} %", value * 100.0);
-    let p50 = beside(|outcome| outcome.beside.latency_us.map(|latency| latency.p50));
-    let p99 = beside(|outcome| outcome.beside.latency_us.map(|latency| latency.p99));
+    let p50 = beside(|outcome| outcome.beside.latency_us.as_ref().map(|latency| latency.p50));
+    let p99 = beside(|outcome| outcome.beside.latency_us.as_ref().map(|latency| latency.p99));
     let mut name = column
         .outcomes
         .first()

@@ -107,8 +107,14 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
         ("takeovers_per_second", f64::from(takeovers) / seconds),
         ("published", fight.sent as f64),
         ("sessions_lost", f64::from(fight.sessions_lost)),
-        ("p50_before_us", calm.map_or(f64::NAN, |latency| latency.p50)),
-        ("p99_before_us", calm.map_or(f64::NAN, |latency| latency.p99)),
+        (
+            "p50_before_us",
+            calm.as_ref().map_or(f64::NAN, |latency| latency.p50),
+        ),
+        (
+            "p99_before_us",
+            calm.as_ref().map_or(f64::NAN, |latency| latency.p99),
+        ),
     ]
     .into();
     outcome.faults = Faults {

@@ -65,7 +65,7 @@ fn judge(outcome: Outcome, carried: &Carried) -> Outcome {
     let mut outcome = outcome;
     outcome.figure = Figure {
         name: "p99 µs beside durable traffic",
-        value: outcome.beside.latency_us.map(|latency| latency.p99),
+        value: outcome.beside.latency_us.as_ref().map(|latency| latency.p99),
     };
     outcome.faults += carried.faults;
     outcome

@@ -93,7 +93,7 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let latency = Latency::of(&trips);
     let mut outcome = Outcome::new(
         "p99 µs of a round trip meanwhile",
-        latency.map(|latency| latency.p99),
+        latency.as_ref().map(|latency| latency.p99),
     );
     outcome.beside.latency_us = latency;
     outcome.beside.broker_cpu_share = Some(cpu / seconds);
@@ -103,8 +103,14 @@ pub(super) fn run(bout: &Bout<'_>) -> Result<Outcome> {
     let count = f64::from(bout.settings.count);
     let calm = Latency::of(&trips_before);
     outcome.beside.more = [
-        ("p50_before_us", calm.map_or(f64::NAN, |latency| latency.p50)),
-        ("p99_before_us", calm.map_or(f64::NAN, |latency| latency.p99)),
+        (
+            "p50_before_us",
+            calm.as_ref().map_or(f64::NAN, |latency| latency.p50),
+        ),
+        (
+            "p99_before_us",
+            calm.as_ref().map_or(f64::NAN, |latency| latency.p99),
+        ),
         ("resident_before_bytes", before.resident as f64),
         ("resident_peak_bytes", peak as f64),
         ("resident_after_bytes", after as f64),

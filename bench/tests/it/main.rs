@@ -8,6 +8,7 @@
 mod counts;
 mod crooked_broker;
 mod faults;
+mod page;
 mod probe;
 mod relay;
 
