@@ -9,6 +9,7 @@ use anyhow::{Context, Error, Result};
 use crate::broker::{Programs, Target};
 use crate::machine::Machine;
 use crate::meter::Meter;
+use crate::progress::Progress;
 use crate::report::{Outcome, Report};
 use crate::scenario::{Bout, Scenario};
 use crate::settings::{Lists, Settings};
@@ -34,35 +35,53 @@ impl Comparison {
     /// A result that could not be written, or what shall be counted cannot be.
     pub(crate) fn run(&self) -> Result<bool> {
         check_meter(&self.lists, &self.scenarios, &self.targets, &self.programs)?;
+        let rows = self.scenarios.iter().flat_map(|&scenario| {
+            let rows = self.lists.rows(scenario).into_iter();
+            rows.map(move |settings| (scenario, settings))
+        });
+        let rows: Vec<_> = rows
+            .map(|(scenario, settings)| (scenario, self.columns(scenario, &settings), settings))
+            .collect();
+        let runs: usize = rows.iter().map(|(_, targets, _)| targets.len()).sum();
+        let progress = Progress::of(runs as u64 * u64::from(self.rounds));
         let mut table = Table::default();
-        for &scenario in &self.scenarios {
-            for settings in self.lists.rows(scenario) {
-                table.push(self.row(scenario, &settings)?);
-            }
+        for (scenario, targets, settings) in &rows {
+            table.push(self.row(*scenario, targets, settings, &progress)?);
         }
+        drop(progress);
         print(&table.to_string())?;
         Ok(table.is_sound())
     }
 
-    fn row(&self, scenario: Scenario, settings: &Settings) -> Result<Row> {
-        let targets: Vec<(&Target, Part)> = self
-            .targets
-            .iter()
-            .zip(parts(&self.targets))
+    /// The targets that take part in a row.
+    fn columns(&self, scenario: Scenario, settings: &Settings) -> Vec<(&Target, Part)> {
+        let targets = self.targets.iter().zip(parts(&self.targets));
+        targets
             .filter(|(target, _)| scenario.serves(target, settings))
-            .collect();
+            .collect()
+    }
+
+    fn row(
+        &self,
+        scenario: Scenario,
+        targets: &[(&Target, Part)],
+        settings: &Settings,
+        progress: &Progress,
+    ) -> Result<Row> {
         let columns = targets.iter().map(|(target, part)| (target.to_string(), *part));
         let mut row = Row::new(settings.label(scenario), columns);
         for round in 1..=self.rounds {
             for (column, (target, _)) in targets.iter().enumerate() {
+                progress.begin(&format!("{} against {target}", settings.label(scenario)));
                 match measure(scenario, target, settings, &self.programs, round) {
                     Ok(line) => {
+                        progress.end(&line.summary);
                         self.keep(&line.json)?;
                         row.push(column, line.outcome);
                     }
                     // The other runs are still worth their time.
                     Err(error) => {
-                        say(&format!("round {round}: {error:#}"));
+                        progress.end(&format!("round {round}: {error:#}"));
                         row.push(column, Outcome::failed(&error));
                     }
                 }
@@ -100,14 +119,15 @@ fn parts(targets: &[Target]) -> impl Iterator<Item = Part> {
 /// A run that could not be made.
 pub(crate) fn run(scenario: Scenario, target: &Target, lists: &Lists, programs: &Programs) -> Result<bool> {
     check_meter(lists, &[scenario], std::slice::from_ref(target), programs)?;
-    let rows = lists
-        .rows(scenario)
-        .into_iter()
-        .filter(|settings| scenario.serves(target, settings));
+    let mut rows = lists.rows(scenario);
+    rows.retain(|settings| scenario.serves(target, settings));
+    let progress = Progress::of(rows.len() as u64);
     let mut sound = None;
     for settings in rows {
+        progress.begin(&format!("{} against {target}", settings.label(scenario)));
         let line = measure(scenario, target, &settings, programs, 1)?;
-        print(&line.json)?;
+        progress.end(&line.summary);
+        progress.aside(|| print(&line.json))?;
         sound = Some(sound.unwrap_or(true) && line.outcome.is_sound());
     }
     sound.with_context(|| format!("{scenario} with these parameters makes no sense for {target}"))
@@ -122,6 +142,8 @@ fn check_meter(lists: &Lists, scenarios: &[Scenario], targets: &[Target], progra
 struct Line {
     outcome: Outcome,
     json: String,
+    /// For a person who watches.
+    summary: String,
 }
 
 fn measure(
@@ -150,11 +172,15 @@ fn measure(
         outcome: &outcome,
     };
     let json = serde_json::to_string(&report)?;
-    say(&progress(&report));
-    Ok(Line { outcome, json })
+    let summary = summary(&report);
+    Ok(Line {
+        outcome,
+        json,
+        summary,
+    })
 }
 
-fn progress(report: &Report<'_>) -> String {
+fn summary(report: &Report<'_>) -> String {
     let figure = &report.outcome.figure;
     let value = figure
         .value

@@ -17,6 +17,7 @@ mod page;
 mod peer;
 mod probe;
 mod process;
+mod progress;
 mod publisher;
 mod pulse;
 mod random;
