@@ -15,7 +15,12 @@ use plugin_api::{
     Access, Authenticate, Authorize, Decision, Exchange, GateError, Link, LinkSpec, Login, Pending,
     Principal, Secret, Step, Verdict,
 };
-use tokio::runtime::{self, Runtime};
+use tokio::{
+    runtime::{self, Runtime},
+    time::timeout,
+};
+
+use crate::client::SOON;
 
 #[derive(Debug)]
 pub(crate) struct House {
@@ -94,8 +99,10 @@ impl House {
         self.handle.as_ref().unwrap()
     }
 
+    /// Waits for what happens soon, or the story is over.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        let soon = async { timeout(SOON, future).await };
+        self.runtime.block_on(soon).expect("what was to happen soon")
     }
 
     pub(crate) fn drain(self) -> Result<(), Undrained> {
