@@ -344,9 +344,7 @@ impl Model {
         let Some(flight) = at.map(|at| session.flights.remove(at)) else {
             return;
         };
-        if let Some(filter) = flight.share {
-            self.take_from_group(filter, &flight.due.message);
-        }
+        self.take_from_group(&flight);
     }
 
     /// A client sends PUBREC that is no refusal.
@@ -435,8 +433,13 @@ impl Model {
             now + u64::from(secs) * 1000
         });
         session.ends_at = Some(now + u64::from(session.expiry_secs) * 1000);
-        // Nothing at QoS 0 waits for who is away.
-        session.due.retain(|due| due.qos > QoS::AtMostOnce);
+        // Nothing at QoS 0 waits for who is away; what a subscription brings may go on when they are back.
+        session
+            .due
+            .retain(|due| due.qos > QoS::AtMostOnce || due.brought_by.is_some());
+        for due in session.due.iter_mut().filter(|due| due.qos == QoS::AtMostOnce) {
+            due.must = false;
+        }
         // [MQTT5-4.8.2-5] What it has at QoS 2 is its own; the rest is the group's again.
         let (mine, shared) = std::mem::take(&mut session.flights)
             .into_iter()
@@ -551,6 +554,9 @@ impl Model {
                 .collect();
             if !matching.is_empty() && reach == Reach::Nobody {
                 reach = Reach::Perhaps;
+            }
+            if session.line.is_none() && message.retain && !message.payload.is_empty() {
+                session.may_find_retained(&message, &matching);
             }
             // [MQTT5-3.8.3-3] With No Local one's own do not come.
             let own = message.publisher == session.client;
@@ -674,26 +680,26 @@ impl Model {
 
     /// A member is gone with what it has not acknowledged.
     fn give_back(&mut self, flight: &Flight) {
-        for part in self.parts(flight.share, &flight.due.message) {
+        if let Some((group, at)) = self.part_of(flight)
+            && let Some(part) = group.parts.get_mut(at)
+        {
             part.away = false;
         }
     }
 
-    fn take_from_group(&mut self, filter: &'static str, message: &Message) {
-        if let Some(group) = self.groups.iter_mut().find(|group| group.filter == filter) {
-            let at = group
-                .parts
-                .iter()
-                .position(|part| part.away && part.message == *message);
-            at.map(|at| group.parts.remove(at));
+    /// A member is done with it.
+    fn take_from_group(&mut self, flight: &Flight) {
+        if let Some((group, at)) = self.part_of(flight) {
+            group.parts.remove(at);
         }
     }
 
-    /// The first of a group's parts that are this message and with a member.
-    fn parts(&mut self, filter: Option<&str>, message: &Message) -> impl Iterator<Item = &mut Part> {
-        let group = self.groups.iter_mut().find(|group| Some(group.filter) == filter);
-        let parts = group.into_iter().flat_map(|group| &mut group.parts);
-        parts.filter(|part| part.away && part.message == *message).take(1)
+    /// The group that a message under way still belongs to, and its place there.
+    fn part_of(&mut self, flight: &Flight) -> Option<(&mut Group, usize)> {
+        let (filter, number) = flight.share?;
+        let group = self.groups.iter_mut().find(|group| group.filter == filter)?;
+        let at = group.parts.iter().position(|part| part.number == number)?;
+        Some((group, at))
     }
 
     // What there is

@@ -211,11 +211,13 @@ impl Model {
     ) -> Result<(), Broken> {
         // At QoS 1 it is still the group's.
         let returns = due.qos == QoS::AtLeastOnce;
+        let mut stays = None;
         if let Some(share) = share
             && let Some(group) = self.groups.iter_mut().find(|group| group.filter == share.filter)
         {
             if returns && let Some(part) = group.parts.get_mut(share.part) {
                 (part.away, part.handed) = (true, true);
+                stays = Some((share.filter, part.number));
             } else {
                 group.parts.remove(share.part);
             }
@@ -230,7 +232,7 @@ impl Model {
                 step: Step::Sent,
                 counts: true,
                 kept: share.map_or(session.durable(), |share| share.kept),
-                share: share.map(|share| share.filter).filter(|_| returns),
+                share: stays,
                 due,
             });
         }

@@ -54,8 +54,8 @@ pub(super) struct Flight {
     pub(super) due: Due,
     /// Whether its PUBLISH or PUBREL went out on this connection.
     pub(super) counts: bool,
-    /// The shared filter it came by, while it still is the group's.
-    pub(super) share: Option<&'static str>,
+    /// Which group's it still is, and which of its parts.
+    pub(super) share: Option<(&'static str, usize)>,
     /// Whether it outlives the process.
     pub(super) kept: bool,
 }
@@ -145,6 +145,27 @@ impl Session {
         let gone = gone.filter(|gone| is_shared(gone.wish.filter));
         self.past.extend(gone.map(|gone| (gone, sent)));
         self.subscriptions.retain(|known| known.wish.filter != filter);
+    }
+
+    /// A message is retained while the client is away. What a subscription still brings may be that when they are back.
+    pub(super) fn may_find_retained(&mut self, message: &Message, matching: &[Subscription]) {
+        for Subscription { wish, id } in matching {
+            let qos = message.qos.min(wish.qos);
+            let mut brought = self.due.iter().filter(|due| due.brought_by == Some(wish.filter));
+            if qos > QoS::AtMostOnce || brought.next().is_none() {
+                continue;
+            }
+            self.due.push(Due {
+                message: message.clone(),
+                qos,
+                retain: true,
+                ids: id.iter().copied().collect(),
+                must: false,
+                maybe_sent: false,
+                brought_by: Some(wish.filter),
+                shared: false,
+            });
+        }
     }
 
     pub(super) fn subscription(&self, filter: &str) -> Option<&Subscription> {
