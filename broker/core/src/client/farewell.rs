@@ -110,9 +110,8 @@ impl Shard {
             return;
         };
         session.left = Some(wall);
-        session.sent_before = session
-            .sent_before
-            .max(session.inflight.seqs().max().map_or(0, |seq| seq + 1));
+        // What waits was not sent. One that came from a group and stands behind it may have been.
+        session.sent_before = session.sent_before.max(session.queue.first_seq());
         session.queue.unload();
         session.catch_ups.iter_mut().for_each(CatchUp::pause);
         self.catching_up.retain(|catching_up| *catching_up != id);

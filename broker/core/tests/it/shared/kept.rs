@@ -4,7 +4,7 @@ use broker_core::{
     Settings, ShardId, Shelf,
     testing::{ClientRef, World, clean, filter, persistent},
 };
-use mqtt_wire::{Connect, QoS, ReasonCode, Subscription, Version};
+use mqtt_wire::{Ack, Connect, Packet, QoS, ReasonCode, Subscription, Version};
 
 use super::{GROUP, all, counts, member, numbers, publish_numbers, publisher};
 use crate::{everywhere, everywhere_with};
@@ -168,6 +168,34 @@ fn begun_exchange_is_completed_with_the_same_member() {
             world.connect(clean(Version::V5, "chosen"));
             assert_eq!(world.disk().len(Shelf::Queue), 0);
         }
+    });
+}
+
+/// [MQTT-3.3.1-3] A message that waits while its client has one of a group, and was never sent, comes without DUP after a crash.
+#[test]
+fn what_waits_behind_a_groups_message_comes_without_dup() {
+    let settings = Settings {
+        inflight_max: 1,
+        ..Settings::default()
+    };
+    everywhere_with(&settings, |world| {
+        let client = kept_member(world, "client", QoS::ExactlyOnce);
+        world.subscribe(client, "room/+", QoS::AtLeastOnce);
+        world.client_mut(client).acknowledges = false;
+        let publisher = publisher(world);
+        publish_numbers(world, publisher, 2, QoS::ExactlyOnce);
+        let first = world
+            .client(client)
+            .messages()
+            .next()
+            .and_then(|message| message.id);
+        world.send(client, &Packet::PubAck(Ack::new(first.unwrap())));
+        world.drop_connection(client);
+        world.crash();
+        let client = back(world, "client");
+        let mut own = world.client(client).messages();
+        let own = own.find(|message| message.payload == b"1" && message.qos == QoS::AtLeastOnce);
+        assert!(!own.unwrap().dup);
     });
 }
 
