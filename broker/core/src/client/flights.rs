@@ -50,8 +50,7 @@ impl Shard {
             return;
         };
         if stage == Stage::AwaitRecord {
-            (flight.stage, flight.unsent) = (Stage::Published, true);
-            return;
+            return session.inflight.recorded(packet_id);
         }
         flight.stage = Stage::Released;
         // While CONNACK has not left, what is due is sent after it.
@@ -176,16 +175,7 @@ impl Shard {
         let Some(connection) = session.connection else {
             return;
         };
-        let mut released = Vec::new();
-        for flight in session.inflight.iter_mut() {
-            match flight.stage {
-                Stage::Published if flight.unsent => {}
-                Stage::Published => (flight.dup, flight.unsent) = (true, true),
-                Stage::Released => released.push(flight.id),
-                Stage::AwaitRecord | Stage::AwaitReleaseRecord => {}
-            }
-        }
-        for packet_id in released {
+        for packet_id in session.inflight.resume() {
             self.send(connection, &Packet::PubRel(Ack::new(packet_id)), out);
         }
     }

@@ -114,6 +114,12 @@ impl Flight {
 pub(crate) struct Inflight {
     flights: VecDeque<Flight>,
     next_id: PacketId,
+    /// How many ids from the next one on are known not to be in use.
+    free_ids: u16,
+    /// Whether some may have still to be sent, and whether some may wait for their record: nobody has looked and found none.
+    /// With many under way nobody looks at all of them for each message.
+    may_be_unsent: bool,
+    may_await_record: bool,
     /// Where messages stand on disk that go back to their groups, as long as they may still stand there alone.
     going_back: Vec<u64>,
 }
@@ -123,6 +129,9 @@ impl Default for Inflight {
         Self {
             flights: VecDeque::new(),
             next_id: PacketId::FIRST,
+            free_ids: 0,
+            may_be_unsent: false,
+            may_await_record: false,
             going_back: Vec::new(),
         }
     }
@@ -132,6 +141,8 @@ impl Inflight {
     pub(crate) fn recovered(flights: Vec<Flight>) -> Self {
         Self {
             flights: flights.into(),
+            may_be_unsent: true,
+            may_await_record: true,
             ..Self::default()
         }
     }
@@ -141,11 +152,11 @@ impl Inflight {
     }
 
     /// Whether a message under way waits for its record, so that none behind it may be sent.
-    pub(crate) fn awaits_record(&self) -> bool {
-        self.flights
-            .iter()
-            .rev()
-            .any(|flight| flight.stage == Stage::AwaitRecord)
+    pub(crate) fn awaits_record(&mut self) -> bool {
+        let mut newest_first = self.flights.iter().rev();
+        self.may_await_record =
+            self.may_await_record && newest_first.any(|flight| flight.stage == Stage::AwaitRecord);
+        self.may_await_record
     }
 
     /// Where its messages stand on disk.
@@ -162,25 +173,58 @@ impl Inflight {
 
     /// The first message that has still to be sent, if fewer than `window` others are with the client.
     pub(crate) fn next_unsent(&mut self, window: u16) -> Option<&mut Flight> {
+        if !self.may_be_unsent {
+            return None;
+        }
         let is_with_client = |flight: &&Flight| !flight.unsent && flight.stage != Stage::AwaitRecord;
         let with_client = self.flights.iter().filter(is_with_client).count();
         let next = self.flights.iter_mut().find(|flight| flight.unsent);
+        self.may_be_unsent = next.is_some();
         next.filter(|_| with_client < usize::from(window))
+    }
+
+    /// What waited for its record has it, and is to be sent.
+    pub(crate) fn recorded(&mut self, id: PacketId) {
+        self.may_be_unsent = true;
+        if let Some(flight) = self.get_mut(id) {
+            (flight.stage, flight.unsent) = (Stage::Published, true);
+        }
+    }
+
+    /// What the last connection was sent is to be sent again. Answers what was released.
+    pub(crate) fn resume(&mut self) -> Vec<PacketId> {
+        self.may_be_unsent = true;
+        let mut released = Vec::new();
+        for flight in &mut self.flights {
+            match flight.stage {
+                Stage::Published if flight.unsent => {}
+                Stage::Published => (flight.dup, flight.unsent) = (true, true),
+                Stage::Released => released.push(flight.id),
+                Stage::AwaitRecord | Stage::AwaitReleaseRecord => {}
+            }
+        }
+        released
     }
 
     /// Gives out a packet id that is not in use. Call only while fewer than 65,535 messages are under way.
     pub(crate) fn take_id(&mut self) -> PacketId {
-        loop {
-            let id = self.next_id;
-            self.next_id = id.next();
-            // The ids in use are the last few given out, but for old ones a client never acknowledged.
-            if !self.flights.iter().any(|flight| flight.id == id) {
-                return id;
+        while self.free_ids == 0 {
+            let first = self.next_id;
+            let ahead = self.flights.iter().map(|flight| steps(first, flight.id));
+            self.free_ids = ahead.min().unwrap_or(u16::MAX);
+            if self.free_ids == 0 {
+                self.next_id = first.next();
             }
         }
+        self.free_ids -= 1;
+        let id = self.next_id;
+        self.next_id = id.next();
+        id
     }
 
     pub(crate) fn push(&mut self, flight: Flight) {
+        self.may_be_unsent |= flight.unsent;
+        self.may_await_record |= flight.stage == Stage::AwaitRecord;
         self.flights.push_back(flight);
     }
 
@@ -224,8 +268,14 @@ impl Inflight {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Flight> {
         self.flights.iter()
     }
+}
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Flight> {
-        self.flights.iter_mut()
+/// How many ids on from one the other comes, around the end.
+const fn steps(from: PacketId, to: PacketId) -> u16 {
+    let (from, to) = (from.get(), to.get());
+    if to >= from {
+        to - from
+    } else {
+        u16::MAX - from + to
     }
 }
