@@ -179,4 +179,17 @@ pub trait Authorize: fmt::Debug + Send + Sync {
         principal: &Arc<Principal>,
         access: &Access,
     ) -> Pending<'static, Result<Decision, GateError>>;
+
+    /// Judges a message whose topic is not the one its client published to last, if the verdict is at hand. It is asked on
+    /// the threads that carry messages: it must not wait, and has no runtime. `None`, as without this function: `authorize`
+    /// is asked, and what it says is remembered.
+    fn publish_at_once(
+        &self,
+        _principal: &Principal,
+        _topic: &str,
+        _qos: QoS,
+        _retain: bool,
+    ) -> Option<Decision> {
+        None
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mqtt_wire::{ClientId, Connect, DecodeError, Packet, QoS, ReasonCode, TopicFilter};
 
-use crate::{Badge, EntranceId, Overload, WallTime, mail::Mail, recall::Page};
+use crate::{Badge, EntranceId, Judge, Overload, WallTime, mail::Mail, recall::Page};
 
 /// A socket of this shard, by the slot the outside keeps it in. A slot is used again only after the connection that had
 /// it was closed on both sides: by `Output::Close` or `Input::Lost`.
@@ -107,6 +107,8 @@ pub enum Input<'a> {
         connection: ConnectionId,
         /// The packet.
         packet: Packet<'a>,
+        /// Who can say what they may publish, if it is a PUBLISH.
+        judge: &'a dyn Judge,
     },
     /// Bytes arrived that are no packet.
     Malformed {

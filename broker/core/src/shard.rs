@@ -14,7 +14,7 @@ use ahash::{HashMap, RandomState};
 use mqtt_wire::{ClientId, DecodeError, Disconnect, Packet, QoS, ReasonCode};
 
 use crate::{
-    ConnectionId, Counters, Departure, Entrance, Input, Moment, MountPoint, Output, Outputs, Overload,
+    ConnectionId, Counters, Departure, Entrance, Input, Judge, Moment, MountPoint, Output, Outputs, Overload,
     Settings, ShardId, Shelf, WallTime,
     client::{Client, Pause, ask::Pending, connect::Arrival},
     hold::{Hold, HoldId, Holds, Line, Set, Upkeep, What},
@@ -162,7 +162,11 @@ impl Shard {
                 };
                 self.take_connection(&arrival, badge, out);
             }
-            Input::Packet { connection, packet } => self.take_packet(connection, packet, out),
+            Input::Packet {
+                connection,
+                packet,
+                judge,
+            } => self.take_packet(connection, packet, judge, out),
             Input::Malformed { connection, error } => self.take_malformed(connection, &error, out),
             Input::Lost { connection } => self.depart(connection, Departure::Lost, out),
             Input::Drained { connection } => {
@@ -285,7 +289,13 @@ impl Shard {
         }
     }
 
-    fn take_packet(&mut self, connection: ConnectionId, packet: Packet<'_>, out: &mut Outputs) {
+    fn take_packet(
+        &mut self,
+        connection: ConnectionId,
+        packet: Packet<'_>,
+        judge: &dyn Judge,
+        out: &mut Outputs,
+    ) {
         let now = self.now;
         match self.client_mut(connection) {
             Some(client) => client.last_heard = now,
@@ -293,7 +303,7 @@ impl Shard {
         }
         self.counters.packets_received += 1;
         match packet {
-            Packet::Publish(publish) => self.take_publish(connection, &publish, out),
+            Packet::Publish(publish) => self.take_publish(connection, &publish, judge, out),
             Packet::PubAck(ack) => self.take_final_ack(connection, &ack, QoS::AtLeastOnce, out),
             Packet::PubRec(ack) => self.take_pubrec(connection, &ack, out),
             Packet::PubRel(ack) => self.take_pubrel(connection, &ack, out),

@@ -6,6 +6,7 @@
 
 mod client;
 mod disk;
+mod gate;
 pub mod model;
 mod moves;
 pub mod operation;
@@ -18,6 +19,8 @@ use mqtt_wire::{Connect, Packet, ReasonCode};
 pub use client::{Client, ClientRef, Heard, Received};
 pub use disk::Disk;
 pub use moves::{clean, filter, message, persistent};
+
+use gate::Gate;
 
 use crate::{
     Answer, Authentication, Badge, Batch, ConnectionId, EntranceId, Input, LinkMessage, Mail, Moment, Output,
@@ -69,9 +72,6 @@ pub enum LinkHeard {
     Told(Told),
 }
 
-/// Decides what a connection may do: principal name and question to verdict.
-pub type Gate = Box<dyn FnMut(&str, &Question) -> bool>;
-
 /// Answers what a client says in a re-authentication.
 pub type Exchange = Box<dyn FnMut(Option<Vec<u8>>) -> Authentication>;
 
@@ -101,11 +101,13 @@ pub struct World {
     performs: bool,
     disk: Disk,
     clients: Vec<Client>,
-    gate: Option<Gate>,
+    gate: Gate,
     exchange: Option<Exchange>,
     link: Option<LinkSpec>,
     /// What links heard, in order.
     pub link_heard: Vec<LinkHeard>,
+    /// Whether the gate has its verdict on a message at hand. Else it is asked. As the seed says, until a story does.
+    pub gate_answers_at_once: bool,
     /// Whether the store answers. While it does not, batches pile up.
     pub store_answers: bool,
     /// A shard whose batches the store leaves lying while it writes those of the others.
@@ -181,7 +183,7 @@ impl World {
             performs: false,
             disk: Disk::default(),
             clients: Vec::new(),
-            gate: None,
+            gate: Gate::default(),
             exchange: None,
             link: None,
             link_heard: Vec::new(),
@@ -189,6 +191,7 @@ impl World {
             store_stalls_for: None,
             store_full: false,
             link_answers: true,
+            gate_answers_at_once: seed.is_multiple_of(2),
             store_reads: true,
             long_rounds: false,
         };
@@ -204,7 +207,7 @@ impl World {
 
     /// Lets this decide what connections may do. Without it everything is allowed.
     pub fn set_gate(&mut self, gate: impl FnMut(&str, &Question) -> bool + 'static) {
-        self.gate = Some(Box::new(gate));
+        self.gate = Gate::of(gate);
     }
 
     /// Lets this answer in re-authentications. Without it all of them are refused.
@@ -775,7 +778,7 @@ impl World {
                 let name = client
                     .map(|client| self.client(client).name.clone())
                     .unwrap_or_default();
-                let allow = self.gate.as_mut().is_none_or(|gate| gate(&name, &question));
+                let allow = self.gate.may(&name, &question);
                 self.step(at, Input::Verdict { ticket, allow });
             }
             Output::Authenticate { ticket, data, .. } => {
@@ -828,7 +831,14 @@ impl World {
                 Ok(None) => break,
                 Ok(Some((packet, len))) => {
                     used += len;
-                    self.step(home, Input::Packet { connection, packet });
+                    let name = self.client(client).name.clone();
+                    let judge = self.gate.judge(name, self.gate_answers_at_once);
+                    let input = Input::Packet {
+                        connection,
+                        packet,
+                        judge: &judge,
+                    };
+                    self.step(home, input);
                 }
                 Err(error) => {
                     used = bytes.len();

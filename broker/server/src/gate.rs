@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use plugin_api::{Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, Verdict};
+use broker_core::Judge;
+use plugin_api::{
+    Access, Authenticate, Authorize, Decision, GateError, Login, Pending, Principal, QoS, Verdict,
+};
 use tokio::{runtime::Handle, time::timeout};
 use tracing::{error, warn};
 
@@ -32,6 +35,24 @@ pub(crate) struct Desk {
     gates: Gates,
     runtime: Handle,
     deadline: Duration,
+}
+
+/// What the gates have at hand about one principal. Whoever has left may do nothing.
+#[derive(Debug)]
+pub(crate) struct AtHand<'a> {
+    pub(crate) desk: &'a Desk,
+    pub(crate) principal: Option<&'a Arc<Principal>>,
+}
+
+impl Judge for AtHand<'_> {
+    fn may_publish(&self, topic: &str, qos: QoS, retain: bool) -> Option<bool> {
+        let principal = self.principal?;
+        let authorizer = &self.desk.gates.authorizer;
+        // One that panics is asked again where that is told of.
+        let judged = || authorizer.publish_at_once(principal, topic, qos, retain);
+        let decision = catch_unwind(AssertUnwindSafe(judged)).ok()??;
+        Some(decision == Decision::Allow)
+    }
 }
 
 /// Why nobody was let in.

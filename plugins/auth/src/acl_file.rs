@@ -6,7 +6,7 @@ mod rules;
 
 use std::{future::ready, path::Path, sync::Arc};
 
-use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal, Problem};
+use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal, Problem, QoS};
 
 use self::rules::Rules;
 use crate::watched_file::{Reading, Refresh, WatchedFile};
@@ -71,5 +71,9 @@ impl Authorize for AclFile {
         access: &Access,
     ) -> Pending<'static, Result<Decision, GateError>> {
         Box::pin(ready(Ok(self.rules.current().decide(principal, access))))
+    }
+
+    fn publish_at_once(&self, principal: &Principal, topic: &str, _: QoS, _: bool) -> Option<Decision> {
+        Some(self.rules.current().decide_publish(principal, topic))
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use plugin_api::{
-    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Verdict,
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, QoS, Verdict,
 };
 
 use crate::{
@@ -187,6 +187,24 @@ impl Authorize for Gates {
             }
             Ok(Decision::Deny)
         })
+    }
+
+    /// Where every gate that is asked has its verdict at hand.
+    fn publish_at_once(
+        &self,
+        principal: &Principal,
+        topic: &str,
+        qos: QoS,
+        retain: bool,
+    ) -> Option<Decision> {
+        for named in &*self.authorizers {
+            // One that panics is asked again where its fault is told of.
+            let decision = unharmed(|| named.gate.publish_at_once(principal, topic, qos, retain)).ok()??;
+            if decision != Decision::Silent {
+                return Some(decision);
+            }
+        }
+        Some(Decision::Deny)
     }
 }
 

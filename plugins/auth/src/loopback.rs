@@ -2,7 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
-use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal};
+use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal, QoS};
 
 /// Allows every access of a principal that came in over loopback.
 #[derive(Debug)]
@@ -14,10 +14,18 @@ impl Authorize for AllowAllOnLoopback {
         principal: &Arc<Principal>,
         _: &Access,
     ) -> Pending<'static, Result<Decision, GateError>> {
-        Box::pin(ready(Ok(if principal.loopback {
-            Decision::Allow
-        } else {
-            Decision::Silent
-        })))
+        Box::pin(ready(Ok(decide(principal))))
+    }
+
+    fn publish_at_once(&self, principal: &Principal, _: &str, _: QoS, _: bool) -> Option<Decision> {
+        Some(decide(principal))
+    }
+}
+
+const fn decide(principal: &Principal) -> Decision {
+    if principal.loopback {
+        Decision::Allow
+    } else {
+        Decision::Silent
     }
 }

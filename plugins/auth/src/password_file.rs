@@ -9,7 +9,7 @@ pub use edit::{remove_user, set_scram_user, set_user, verify_user};
 use std::{future::ready, net::IpAddr, path::Path, sync::Arc};
 
 use plugin_api::{
-    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Problem,
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Problem, QoS,
     Secret, Verdict,
 };
 
@@ -131,15 +131,22 @@ fn welcome(remembered: &Remembered, name: &str, stored: &str) -> Arc<Principal> 
 }
 
 impl PasswordFile {
+    fn decide(&self, principal: &Principal) -> Decision {
+        if self.is_revoked(principal) {
+            Decision::Deny
+        } else {
+            Decision::Silent
+        }
+    }
+
     /// Whether the principal came in by a password that is not its user's any more.
     fn is_revoked(&self, principal: &Principal) -> bool {
         let Some(badge) = principal.attributes.get(BADGE) else {
             return false;
         };
         let users = self.users.current();
-        !users
-            .texts(&principal.name)
-            .any(|stored| badge == self.remembered.badge(&principal.name, &stored))
+        let is_badge = |stored: String| badge == self.remembered.badge(&principal.name, &stored);
+        !users.vouches(badge, || users.texts(&principal.name).any(is_badge))
     }
 }
 
@@ -164,7 +171,10 @@ impl Authorize for PasswordFile {
         principal: &Arc<Principal>,
         _: &Access,
     ) -> Pending<'static, Result<Decision, GateError>> {
-        let revoked = self.is_revoked(principal);
-        Box::pin(ready(Ok(if revoked { Decision::Deny } else { Decision::Silent })))
+        Box::pin(ready(Ok(self.decide(principal))))
+    }
+
+    fn publish_at_once(&self, principal: &Principal, _: &str, _: QoS, _: bool) -> Option<Decision> {
+        Some(self.decide(principal))
     }
 }

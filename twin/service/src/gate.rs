@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal, Section};
+use plugin_api::{Access, Authorize, Decision, GateError, Pending, Principal, QoS, Section};
 
 use crate::topics::{ME, Tail, Topic, filter_of_me, filter_of_own, is_reserved};
 
@@ -23,6 +23,10 @@ impl Authorize for TwinGate {
         access: &Access,
     ) -> Pending<'static, Result<Decision, GateError>> {
         Box::pin(ready(Ok(decide(principal.device.as_deref(), access))))
+    }
+
+    fn publish_at_once(&self, principal: &Principal, topic: &str, _: QoS, _: bool) -> Option<Decision> {
+        Some(publish(principal.device.as_deref(), topic))
     }
 }
 
@@ -95,14 +99,19 @@ mod tests {
     use super::*;
 
     fn publishing(own: Option<&str>, topic: &str) -> Decision {
-        decide(
+        let decision = decide(
             own,
             &Access::Publish {
                 topic: topic.to_owned(),
                 qos: QoS::AtLeastOnce,
                 retain: false,
             },
-        )
+        );
+        let mut principal = Principal::named("somebody");
+        principal.device = own.map(Into::into);
+        let at_once = TwinGate.publish_at_once(&principal, topic, QoS::AtLeastOnce, false);
+        assert_eq!(at_once, Some(decision), "{topic}");
+        decision
     }
 
     fn subscribing(own: Option<&str>, filter: &str) -> Decision {

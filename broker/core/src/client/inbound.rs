@@ -7,7 +7,7 @@ use mqtt_wire::{PacketId, Publish, QoS, ReasonCode, Version};
 
 use super::{LastTopic, Pause, Reply};
 use crate::{
-    ConnectionId, Expiry, Output, Outputs, Overload, Shard,
+    ConnectionId, Expiry, Judge, Output, Outputs, Overload, Shard,
     hold::{Due, Line},
     mail::Keep,
     message::Message,
@@ -70,6 +70,7 @@ impl Shard {
         &mut self,
         connection: ConnectionId,
         publish: &Publish<'_>,
+        judge: &dyn Judge,
         out: &mut Outputs,
     ) {
         self.counters.messages_received += 1;
@@ -88,7 +89,10 @@ impl Shard {
             Ok(topic) => topic,
             Err(reason) => return self.expel(connection, reason, out),
         };
-        match self.remembered_verdict(connection, &topic, publish.qos, publish.retain) {
+        let verdict = self
+            .remembered_verdict(connection, &topic, publish.qos, publish.retain)
+            .or_else(|| judge.may_publish(&topic, publish.qos, publish.retain));
+        match verdict {
             Some(allowed) => self.judged_publish(connection, publish, &topic, allowed, out),
             None => self.ask_publish(connection, publish, topic, out),
         }

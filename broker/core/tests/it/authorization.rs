@@ -79,11 +79,12 @@ fn denied_filter_is_refused() {
     });
 }
 
-/// A verdict on a topic is asked for once per connection.
+/// A verdict on a topic is asked for once per connection, unless the gate has it at hand.
 #[test]
 fn verdict_is_remembered() {
     everywhere(|world| {
         let asked = guard(world);
+        world.gate_answers_at_once = false;
         let client = world.connect(clean(Version::V5, "client"));
         for _ in 0..10 {
             for topic in ["a", "b", "secret"] {
@@ -93,6 +94,33 @@ fn verdict_is_remembered() {
         assert_eq!(*asked.borrow(), 3);
         world.publish(client, "a", "", QoS::AtLeastOnce);
         assert_eq!(*asked.borrow(), 4, "another level is another question");
+    });
+}
+
+/// A gate that has its verdicts at hand judges each message on another topic than the last one's as it is now.
+#[test]
+fn verdict_at_hand_is_the_present_one() {
+    everywhere(|world| {
+        let denied = Rc::new(RefCell::new("nothing"));
+        let verdict = Rc::clone(&denied);
+        let publishes = |question: &Question, topic: &str| matches!(question, Question::Publish { topic: asked, .. } if &**asked == topic);
+        world.set_gate(move |_, question| !publishes(question, *verdict.borrow()));
+        world.gate_answers_at_once = true;
+        let listener = world.connect(clean(Version::V5, "listener"));
+        world.subscribe(listener, "+", QoS::AtMostOnce);
+        let client = world.connect(clean(Version::V5, "client"));
+        for (now_denied, topic) in [("nothing", "a"), ("b", "b"), ("b", "a"), ("a", "b"), ("a", "a")] {
+            *denied.borrow_mut() = now_denied;
+            world.publish(
+                client,
+                topic,
+                &format!("{topic}, not {now_denied}"),
+                QoS::AtMostOnce,
+            );
+        }
+        let heard = ["a, not nothing", "a, not b", "b, not a"];
+        assert_eq!(world.client(listener).payloads(), heard);
+        assert_eq!(world.count(|counters| counters.denied), 2);
     });
 }
 

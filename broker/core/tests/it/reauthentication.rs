@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use broker_core::{
-    Authentication, Badge, ConnectionId, EntranceId, Input, Moment, Output, Outputs, Settings, Shard,
-    ShardId, WallTime, recover,
+    AsksFirst, Authentication, Badge, ConnectionId, EntranceId, Input, Moment, Output, Outputs, Settings,
+    Shard, ShardId, WallTime, recover,
     testing::{ClientRef, Disk, Heard, World, clean},
 };
 use mqtt_wire::{Auth, Connect, Packet, Properties, Publish, QoS, ReasonCode, Version};
@@ -226,6 +226,7 @@ fn a_verdict_that_comes_late_is_not_remembered() {
                 properties: Properties::EMPTY,
                 payload: b"",
             }),
+            judge: &AsksFirst,
         };
         let is_asked = |duty: &Output| matches!(duty, Output::Ask { .. });
         step(Input::Connected {
@@ -238,6 +239,7 @@ fn a_verdict_that_comes_late_is_not_remembered() {
         let duties = step(Input::Packet {
             connection,
             packet: Packet::Auth(auth(ReasonCode::ReAuthenticate, "M", "yes")),
+            judge: &AsksFirst,
         });
         let [
             Output::Authenticate {

@@ -6,6 +6,7 @@ use broker_core::{ConnectionId, Input};
 use mqtt_wire::{Version, decode};
 
 use super::{Worker, connections::Connection};
+use crate::gate::AtHand;
 
 /// How much of one connection is read in one round; then others have their turn.
 const BITE_BYTES: usize = 64 * 1024;
@@ -135,10 +136,16 @@ impl Worker {
         while self.shard.reads(id) {
             match decode(left, version, packet_bytes_max) {
                 Ok(Some((packet, len))) => {
-                    self.step(Input::Packet {
+                    let judge = AtHand {
+                        desk: &self.house.gates,
+                        principal: self.connections.get(id).map(|connection| &connection.principal),
+                    };
+                    let input = Input::Packet {
                         connection: id,
                         packet,
-                    });
+                        judge: &judge,
+                    };
+                    self.shard.step(self.now, input, &mut self.outputs);
                     left = left.get(len..).unwrap_or_default();
                 }
                 Ok(None) => break,

@@ -64,12 +64,19 @@ impl<'a> Wish<'a> {
 impl Rules {
     /// Deny if any rule denies, else allow if any rule allows, else silent.
     pub(crate) fn decide(&self, principal: &Principal, access: &Access) -> Decision {
-        let Some(wish) = Wish::of(access) else {
-            return Decision::Silent;
-        };
+        Wish::of(access).map_or(Decision::Silent, |wish| self.grant(principal, &wish))
+    }
+
+    /// The same for a message on this topic.
+    pub(crate) fn decide_publish(&self, principal: &Principal, topic: &str) -> Decision {
+        let wish = TopicName::parse(topic).map(Wish::Publish);
+        wish.map_or(Decision::Silent, |wish| self.grant(principal, &wish))
+    }
+
+    fn grant(&self, principal: &Principal, wish: &Wish<'_>) -> Decision {
         let mut decision = Decision::Silent;
         for rule in self.of(principal) {
-            match rule.decide(principal, &wish) {
+            match rule.decide(principal, wish) {
                 Decision::Deny => return Decision::Deny,
                 Decision::Allow => decision = Decision::Allow,
                 Decision::Silent => {}

@@ -1,6 +1,11 @@
 //! The text of a password file: `name:hash` and `name:verifier` lines, and `#` for comments.
 
-use std::{collections::HashMap, fmt, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
 
 use plugin_api::Problem;
 
@@ -20,6 +25,8 @@ pub(crate) struct Users {
     /// What is stored on the first line, which no peer is told: keys the salts of unknown users, so that they are the
     /// same after a restart.
     secret: String,
+    /// Badges that were found to be of what is stored here. No more than are stored, as each is a keyed hash of that.
+    vouched: RwLock<HashSet<String>>,
 }
 
 impl Users {
@@ -31,6 +38,7 @@ impl Users {
             verifiers: HashMap::new(),
             models: HashMap::new(),
             secret: String::new(),
+            vouched: RwLock::default(),
         };
         let mut problems = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -94,6 +102,21 @@ impl Users {
     pub(crate) fn verifier_decoy(&self, mechanism: Mechanism, name: &str) -> Option<Verifier> {
         let seed = mechanism.sign(self.secret.as_bytes(), name.as_bytes());
         Some(self.models.get(&mechanism)?.decoy(&seed))
+    }
+
+    /// Whether a badge is of what is stored here. `is_badge` is asked once for each that is.
+    pub(crate) fn vouches(&self, badge: &str, is_badge: impl FnOnce() -> bool) -> bool {
+        let known = self.vouched.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(badge) {
+            return true;
+        }
+        drop(known);
+        let vouches = is_badge();
+        if vouches {
+            let mut known = self.vouched.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(badge.to_owned());
+        }
+        vouches
     }
 
     /// All that is stored of a user.

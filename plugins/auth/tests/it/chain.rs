@@ -7,8 +7,8 @@ use std::{
 };
 
 use plugin_api::{
-    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, Secret, Step,
-    Verdict,
+    Access, Authenticate, Authorize, Decision, Exchange, GateError, Login, Pending, Principal, QoS, Secret,
+    Step, Verdict,
 };
 use plugin_auth::Gates;
 use tokio::time::{Instant, sleep};
@@ -114,6 +114,16 @@ impl Authorize for Conduct {
     fn authorize(&self, _: &Arc<Principal>, _: &Access) -> Pending<'static, Result<Decision, GateError>> {
         self.perform(Decision::Allow, Decision::Deny, Decision::Silent)
     }
+
+    fn publish_at_once(&self, _: &Principal, _: &str, _: QoS, _: bool) -> Option<Decision> {
+        match self {
+            SaysYes => Some(Decision::Allow),
+            SaysNo => Some(Decision::Deny),
+            IsSilent => Some(Decision::Silent),
+            PanicsAtOnce => panic!("a gate's own mistake"),
+            SaysYesLate | SaysYesTooLate | Fails | PanicsLater | NeverAnswers => None,
+        }
+    }
 }
 
 fn gates(conducts: &[Conduct]) -> Gates {
@@ -151,6 +161,19 @@ async fn nobody_comes_in_unless_a_gate_said_so_before_any_other_spoke() {
     for chain in chains() {
         let let_in = who(&gates(&chain), from_afar()).await.is_ok();
         assert_eq!(let_in, may_pass(&chain), "{chain:?}");
+    }
+}
+
+/// A verdict at hand is the one that would come, and there is none behind a gate that has none.
+#[tokio::test(start_paused = true)]
+async fn a_message_is_judged_at_once_where_all_that_are_asked_have_their_verdict_at_hand() {
+    let somebody = principal("somebody", "lamp-1");
+    for chain in chains() {
+        let first_heard = chain.iter().find(|gate| **gate != IsSilent);
+        let at_hand = matches!(first_heard, None | Some(SaysYes | SaysNo));
+        let decision = gates(&chain).publish_at_once(&somebody, "t", QoS::AtMostOnce, false);
+        let may = decision.map(|decision| decision == Decision::Allow);
+        assert_eq!(may, at_hand.then(|| may_pass(&chain)), "{chain:?}");
     }
 }
 

@@ -123,6 +123,11 @@ pub(crate) async fn who(gates: &Gates, login: Login) -> Result<Arc<Principal>, S
 /// Whether the gates allow it.
 pub(crate) async fn may(gates: &Gates, principal: &Principal, access: Access) -> bool {
     let decision = gates.authorize(&Arc::new(principal.clone()), &access).await;
+    if let Access::Publish { topic, qos, retain } = &access
+        && let Some(at_once) = gates.publish_at_once(principal, topic, *qos, *retain)
+    {
+        assert_eq!(decision.as_ref().ok(), Some(&at_once), "{access:?}");
+    }
     matches!(decision, Ok(Decision::Allow))
 }
 
