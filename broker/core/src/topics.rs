@@ -1,6 +1,7 @@
 //! Who gets this publish: the subscriptions of this shard's sessions, of links, and of other shards.
 
 pub(crate) mod retained;
+mod subscribers;
 mod tree;
 
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use ahash::{HashMap, RandomState};
 use mqtt_wire::{QoS, TopicFilter, TopicName};
 
 use crate::{LinkId, ShardId, session::SessionId, subscription::Options};
-use tree::{Subscribers, Tree};
+use subscribers::{Several, Subscriber, Subscribers};
+use tree::Tree;
 
 /// One session that gets a message, with what its matching subscriptions amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,15 +124,9 @@ impl Topics {
             subscribers
                 .sessions
                 .retain(|subscriber| subscriber.session != session);
-            if subscribers.sessions.is_empty() {
-                // Most filters of many are one client's own, and a list would make room for four.
-                subscribers.sessions.reserve_exact(1);
-            }
-            subscribers.sessions.push(tree::Subscriber {
-                session,
-                options,
-                durable,
-            });
+            subscribers
+                .sessions
+                .push(Subscriber::new(session, &options, durable));
         })
     }
 
@@ -185,24 +181,17 @@ impl Topics {
         route
     }
 
-    fn change(&mut self, filter: &TopicFilter, change: impl FnOnce(&mut Subscribers)) -> Option<Interest> {
+    fn change(&mut self, filter: &TopicFilter, change: impl FnOnce(&mut Several)) -> Option<Interest> {
         self.epoch += 1;
         self.routes.clear();
         let (before, after) = self.tree.change(filter, |subscribers| {
-            let before = subscribers.interest();
-            change(subscribers);
-            (before, subscribers.interest())
+            subscribers.change(|several| {
+                let before = several.interest();
+                change(several);
+                (before, several.interest())
+            })
         });
         (before != after).then_some(after)
-    }
-}
-
-impl Subscribers {
-    fn interest(&self) -> Interest {
-        Interest {
-            any: !self.sessions.is_empty(),
-            durable: self.sessions.iter().any(|subscriber| subscriber.durable),
-        }
     }
 }
 
@@ -218,18 +207,18 @@ impl Route {
     }
 
     fn add(&mut self, subscribers: &Subscribers) {
-        self.alone |= subscribers.alone;
-        self.links.extend_from_slice(&subscribers.links);
-        self.shards.extend_from_slice(&subscribers.shards);
-        self.sessions
-            .extend(subscribers.sessions.iter().map(|subscriber| Target {
-                session: subscriber.session,
-                durable: subscriber.durable,
-                qos: subscriber.options.qos,
-                publishers: Publishers::of(subscriber.options.no_local),
-                retain_as_published: subscriber.options.retain_as_published,
-                subscription_ids: subscriber.options.subscription_id.into_iter().collect(),
-            }));
+        match subscribers {
+            Subscribers::Nobody => {}
+            Subscribers::Session(subscriber) => self.sessions.push(subscriber.target()),
+            Subscribers::Shard(remote) => self.shards.push(*remote),
+            Subscribers::Several(several) => {
+                self.alone |= several.alone;
+                self.links.extend_from_slice(&several.links);
+                self.shards.extend_from_slice(&several.shards);
+                self.sessions
+                    .extend(several.sessions.iter().map(Subscriber::target));
+            }
+        }
     }
 
     /// Each receiver once. A session with several matching subscriptions gets one copy at the highest quality of service

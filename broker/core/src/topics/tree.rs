@@ -5,32 +5,7 @@ use std::sync::Arc;
 use ahash::{HashMap, RandomState};
 use mqtt_wire::{TopicFilter, TopicName};
 
-use super::{LinkTarget, RemoteTarget};
-use crate::{session::SessionId, subscription::Options};
-
-/// One session's subscription.
-#[derive(Debug)]
-pub(super) struct Subscriber {
-    pub(super) session: SessionId,
-    pub(super) options: Options,
-    pub(super) durable: bool,
-}
-
-/// All who subscribe to one filter.
-#[derive(Debug, Default)]
-pub(super) struct Subscribers {
-    pub(super) sessions: Vec<Subscriber>,
-    pub(super) shards: Vec<RemoteTarget>,
-    pub(super) links: Vec<LinkTarget>,
-    /// Whether only links get what matches.
-    pub(super) alone: bool,
-}
-
-impl Subscribers {
-    fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.shards.is_empty() && self.links.is_empty() && !self.alone
-    }
-}
+use super::subscribers::Subscribers;
 
 /// A level of the wildcard filters.
 #[derive(Debug, Default)]
