@@ -1,6 +1,8 @@
 //! Who gets this publish: the subscriptions of this shard's sessions, of links, and of other shards.
 
+mod filters;
 pub(crate) mod retained;
+mod shape;
 mod subscribers;
 mod tree;
 
@@ -10,8 +12,8 @@ use ahash::{HashMap, RandomState};
 use mqtt_wire::{QoS, TopicFilter, TopicName};
 
 use crate::{LinkId, ShardId, session::SessionId, subscription::Options};
+use filters::Filters;
 use subscribers::{Several, Subscriber, Subscribers};
-use tree::Tree;
 
 /// One session that gets a message, with what its matching subscriptions amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +95,7 @@ const ROUTES_MAX: usize = 16 * 1024;
 /// The subscriptions one shard knows of.
 #[derive(Debug)]
 pub(crate) struct Topics {
-    tree: Tree,
+    filters: Filters,
     routes: HashMap<Arc<str>, Arc<Route>>,
     epoch: u64,
 }
@@ -101,7 +103,7 @@ pub(crate) struct Topics {
 impl Topics {
     pub(crate) fn new(hasher: &RandomState) -> Self {
         Self {
-            tree: Tree::new(hasher),
+            filters: Filters::new(hasher),
             routes: HashMap::with_hasher(hasher.clone()),
             epoch: 0,
         }
@@ -170,7 +172,7 @@ impl Topics {
         }
         let mut route = Route::default();
         if let Ok(name) = TopicName::parse(topic) {
-            self.tree
+            self.filters
                 .visit_matching(name, &mut |subscribers| route.add(subscribers));
         }
         let route = Arc::new(route.in_order());
@@ -184,7 +186,7 @@ impl Topics {
     fn change(&mut self, filter: &TopicFilter, change: impl FnOnce(&mut Several)) -> Option<Interest> {
         self.epoch += 1;
         self.routes.clear();
-        let (before, after) = self.tree.change(filter, |subscribers| {
+        let (before, after) = self.filters.change(filter, |subscribers| {
             subscribers.change(|several| {
                 let before = several.interest();
                 change(several);

@@ -1,4 +1,4 @@
-//! Filters to subscribers: a hash table for filters without wildcards, a tree of levels for the others.
+//! A tree of levels: filters of any shape, and a message's cost is that of the levels it is found on.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use mqtt_wire::{TopicFilter, TopicName};
 
 use super::subscribers::Subscribers;
 
-/// A level of the wildcard filters.
+/// A level of the filters.
 #[derive(Debug, Default)]
 struct Node {
     /// Of the filter that ends here.
@@ -27,19 +27,37 @@ impl Node {
 /// Filters to subscribers.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// Their text is shared with the sessions.
-    exact: HashMap<TopicFilter, Subscribers>,
-    wild: Node,
+    root: Node,
     hasher: RandomState,
 }
 
 impl Tree {
     pub(super) fn new(hasher: &RandomState) -> Self {
         Self {
-            exact: HashMap::with_hasher(hasher.clone()),
-            wild: Node::default(),
+            root: Node::default(),
             hasher: hasher.clone(),
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.root.is_empty()
+    }
+
+    /// Whether somebody subscribes to the filter.
+    pub(super) fn contains(&self, filter: &TopicFilter) -> bool {
+        let mut node = &self.root;
+        for level in filter.levels() {
+            let child = match level {
+                "#" => return !node.below.is_empty(),
+                "+" => node.plus.as_deref(),
+                name => node.named.as_ref().and_then(|named| named.get(name)),
+            };
+            let Some(child) = child else {
+                return false;
+            };
+            node = child;
+        }
+        !node.here.is_empty()
     }
 
     /// Lets `change` change the subscribers of a filter.
@@ -48,26 +66,15 @@ impl Tree {
         filter: &TopicFilter,
         change: impl FnOnce(&mut Subscribers) -> R,
     ) -> R {
-        if filter.is_wildcard() {
-            let levels: Vec<&str> = filter.as_str().split('/').collect();
-            return change_node(&mut self.wild, &levels, &self.hasher, change);
-        }
-        let subscribers = self.exact.entry(filter.clone()).or_default();
-        let result = change(subscribers);
-        if subscribers.is_empty() {
-            self.exact.remove(filter.as_str());
-        }
-        result
+        let levels: Vec<&str> = filter.levels().collect();
+        change_node(&mut self.root, &levels, &self.hasher, change)
     }
 
     /// Visits the subscribers of every filter that matches.
     pub(super) fn visit_matching(&self, topic: TopicName<'_>, visit: &mut dyn FnMut(&Subscribers)) {
-        if let Some(subscribers) = self.exact.get(topic.as_str()) {
-            visit(subscribers);
-        }
         // A topic that starts with $ is matched by no filter that starts with a wildcard [MQTT-4.7.2-1].
         let hidden = topic.as_str().starts_with('$');
-        visit_node(&self.wild, Some(topic.as_str()), hidden, visit);
+        visit_node(&self.root, Some(topic.as_str()), hidden, visit);
     }
 }
 
