@@ -2,17 +2,19 @@
 
 mod filters;
 pub(crate) mod retained;
+mod routes;
 mod shape;
 mod subscribers;
 mod tree;
 
 use std::sync::Arc;
 
-use ahash::{HashMap, RandomState};
+use ahash::RandomState;
 use mqtt_wire::{QoS, TopicFilter, TopicName};
 
 use crate::{LinkId, ShardId, session::SessionId, subscription::Options};
 use filters::Filters;
+use routes::Routes;
 use subscribers::{Several, Subscriber, Subscribers};
 
 /// One session that gets a message, with what its matching subscriptions amount to.
@@ -89,14 +91,13 @@ pub(crate) struct Interest {
     pub(crate) durable: bool,
 }
 
-/// Routes remembered before all are forgotten.
-const ROUTES_MAX: usize = 16 * 1024;
-
 /// The subscriptions one shard knows of.
 #[derive(Debug)]
 pub(crate) struct Topics {
     filters: Filters,
-    routes: HashMap<Arc<str>, Arc<Route>>,
+    /// That were found since the last change.
+    routes: Routes,
+    hasher: RandomState,
     epoch: u64,
 }
 
@@ -104,7 +105,8 @@ impl Topics {
     pub(crate) fn new(hasher: &RandomState) -> Self {
         Self {
             filters: Filters::new(hasher),
-            routes: HashMap::with_hasher(hasher.clone()),
+            routes: Routes::default(),
+            hasher: hasher.clone(),
             epoch: 0,
         }
     }
@@ -167,7 +169,8 @@ impl Topics {
 
     /// Everybody who gets a message on this topic.
     pub(crate) fn route(&mut self, topic: &Arc<str>) -> Arc<Route> {
-        if let Some(route) = self.routes.get(topic) {
+        let hash = self.hasher.hash_one(topic);
+        if let Some(route) = self.routes.get(hash, topic) {
             return Arc::clone(route);
         }
         let mut route = Route::default();
@@ -176,16 +179,13 @@ impl Topics {
                 .visit_matching(name, &mut |subscribers| route.add(subscribers));
         }
         let route = Arc::new(route.in_order());
-        if self.routes.len() >= ROUTES_MAX {
-            self.routes.clear();
-        }
-        self.routes.insert(Arc::clone(topic), Arc::clone(&route));
+        self.routes.insert(hash, topic, &route);
         route
     }
 
     fn change(&mut self, filter: &TopicFilter, change: impl FnOnce(&mut Several)) -> Option<Interest> {
         self.epoch += 1;
-        self.routes.clear();
+        self.routes = Routes::default();
         let (before, after) = self.filters.change(filter, |subscribers| {
             subscribers.change(|several| {
                 let before = several.interest();
@@ -202,6 +202,20 @@ impl Route {
         self.links.iter().any(|target| target.responsible)
     }
 
+    /// What it takes in memory.
+    fn len_bytes(&self) -> usize {
+        let ids: usize = self
+            .sessions
+            .iter()
+            .map(|target| target.subscription_ids.capacity())
+            .sum();
+        size_of::<Self>()
+            + self.sessions.capacity() * size_of::<Target>()
+            + self.shards.capacity() * size_of::<RemoteTarget>()
+            + self.links.capacity() * size_of::<LinkTarget>()
+            + ids * size_of::<u32>()
+    }
+
     /// Whether a message above `QoS` 0 has to be stored for a session of this shard.
     pub(crate) fn has_durable_session(&self) -> bool {
         let has_to = |target: &Target| target.durable && target.qos > QoS::AtMostOnce;
@@ -211,7 +225,13 @@ impl Route {
     fn add(&mut self, subscribers: &Subscribers) {
         match subscribers {
             Subscribers::Nobody => {}
-            Subscribers::Session(subscriber) => self.sessions.push(subscriber.target()),
+            Subscribers::Session(subscriber) => {
+                if self.sessions.is_empty() {
+                    // It is the only one for most, and a list would make room for four.
+                    self.sessions.reserve_exact(1);
+                }
+                self.sessions.push(subscriber.target());
+            }
             Subscribers::Shard(remote) => self.shards.push(*remote),
             Subscribers::Several(several) => {
                 self.alone |= several.alone;
