@@ -105,7 +105,8 @@ impl Settings {
 
     /// Whether a topic name is neither too long nor too deep.
     pub(crate) fn takes_topic(&self, topic: &str) -> bool {
-        topic.len() <= self.topic_bytes_max && topic.split('/').nth(self.topic_levels_max).is_none()
+        let levels = 1 + topic.bytes().filter(|byte| *byte == b'/').count();
+        topic.len() <= self.topic_bytes_max && levels <= self.topic_levels_max
     }
 
     /// The longest that any session outlives its connection.
