@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::document::{content, same};
+use crate::path::Place;
 use crate::rejection::Rejections;
 use crate::{Document, Path};
 
@@ -31,7 +32,7 @@ impl Delta {
             refused,
             empty: &empty,
         };
-        Self(comparison.differing(&Path::root(), content(desired, &empty), content(reported, &empty)))
+        Self(comparison.differing(None, content(desired, &empty), content(reported, &empty)))
     }
 
     /// Whether device and wish agree.
@@ -77,29 +78,28 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn differing(
         &self,
-        at: &Path,
+        at: Option<&Place<'_>>,
         desired: &Map<String, Value>,
         reported: &Map<String, Value>,
     ) -> Map<String, Value> {
         let differs = |(key, wish): (&String, &Value)| {
-            Some((key.clone(), self.missing(at, key, wish, reported.get(key))?))
+            let missing = self.missing(&Place::of(at, key), wish, reported.get(key))?;
+            Some((key.clone(), missing))
         };
         desired.iter().filter_map(differs).collect()
     }
 
     /// What is still to be told about one key of desired.
-    fn missing(&self, at: &Path, key: &str, wish: &Value, found: Option<&Value>) -> Option<Value> {
+    fn missing(&self, at: &Place<'_>, wish: &Value, found: Option<&Value>) -> Option<Value> {
         match (wish, found) {
             (Value::Object(wish), Some(Value::Object(_))) if wish.is_empty() => None,
             (Value::Object(wish), found) if !wish.is_empty() => {
                 let found = found.and_then(Value::as_object).unwrap_or(self.empty);
-                let below = self.differing(&at.child(key), wish, found);
+                let below = self.differing(Some(at), wish, found);
                 (!below.is_empty()).then_some(Value::Object(below))
             }
             (wish, Some(found)) if same(wish, found) => None,
-            (wish, _) => {
-                (self.refused.is_empty() || !self.refused.hold(&at.child(key))).then(|| wish.clone())
-            }
+            (wish, _) => (self.refused.is_empty() || !self.refused.hold(&at.path())).then(|| wish.clone()),
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Node;
 use crate::number::{is_comparable, same_number};
+use crate::path::Place;
 use crate::{Limits, Path, Refused};
 
 /// One section's content: a JSON object with no `null` anywhere, within the limits it came in under.
@@ -134,23 +135,25 @@ pub(crate) fn content<'a>(
 /// The path of every place at which the two differ, down to the leaf or the subtree that came or went.
 /// Literally: `1` and `1.0` differ here, because a reader sees the difference.
 pub(crate) fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Path> {
-    fn walk(at: &Path, before: &Map<String, Value>, after: &Map<String, Value>, found: &mut Vec<Path>) {
-        found.extend(
-            before
-                .keys()
-                .filter(|key| !after.contains_key(*key))
-                .map(|key| at.child(key)),
-        );
+    fn walk(
+        at: Option<&Place<'_>>,
+        before: &Map<String, Value>,
+        after: &Map<String, Value>,
+        found: &mut Vec<Path>,
+    ) {
+        let gone = before.keys().filter(|key| !after.contains_key(*key));
+        found.extend(gone.map(|key| Place::of(at, key).path()));
         for (key, new) in after {
+            let place = Place::of(at, key);
             match (before.get(key), new) {
-                (Some(Value::Object(old)), Value::Object(new)) => walk(&at.child(key), old, new, found),
+                (Some(Value::Object(old)), Value::Object(new)) => walk(Some(&place), old, new, found),
                 (Some(old), new) if old == new => {}
-                _ => found.push(at.child(key)),
+                _ => found.push(place.path()),
             }
         }
     }
     let mut found = Vec::new();
-    walk(&Path::root(), before, after, &mut found);
+    walk(None, before, after, &mut found);
     found
 }
 

@@ -10,6 +10,28 @@ use serde_json::{Map, Value};
 #[serde(transparent)]
 pub struct Path(Vec<String>);
 
+/// A place on the way down a section. It becomes a path only where somebody wants one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    above: Option<&'a Self>,
+    key: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// The place of a key; `above` is the object it is in, `None` for the section itself.
+    pub(crate) const fn of(above: Option<&'a Self>, key: &'a str) -> Self {
+        Self { above, key }
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        let mut keys: Vec<String> = std::iter::successors(Some(self), |place| place.above)
+            .map(|place| place.key.to_owned())
+            .collect();
+        keys.reverse();
+        Path(keys)
+    }
+}
+
 impl Path {
     /// The section itself.
     #[must_use]

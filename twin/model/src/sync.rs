@@ -36,10 +36,10 @@ impl SyncStatus {
         }
     }
 
-    /// The status of a twin: `all` is its whole delta, `open` the part the device has not refused.
+    /// The status of a twin: whether device and wish agree, and the part of its delta that the device has not refused.
     #[must_use]
-    pub(crate) fn of(all: &Delta, open: &Delta, reach: Reach) -> Self {
-        match (all.is_empty(), open.is_empty(), reach) {
+    pub(crate) fn of(agrees: bool, open: &Delta, reach: Reach) -> Self {
+        match (agrees, open.is_empty(), reach) {
             (true, _, _) => Self::InSync,
             (false, true, _) => Self::Rejected,
             (false, false, Reach::Offline) => Self::Offline,

@@ -181,11 +181,17 @@ impl Twin {
         )
     }
 
+    /// Whether device and wish agree, refusals or not; `open` is what was not refused.
+    fn agrees(&self, open: &Delta) -> bool {
+        open.is_empty() && (self.parts.rejections.is_empty() || self.delta().is_empty())
+    }
+
     /// Notes whether the device can be reached; no version moves. Answers the event when the sync status changed,
     /// and then the twin must be stored.
     pub fn settle(&mut self, now: Timestamp, reach: Reach) -> Option<Event> {
         let from = self.parts.sync.status;
-        let to = SyncStatus::of(&self.delta(), &self.open_delta(), reach);
+        let open = self.open_delta();
+        let to = SyncStatus::of(self.agrees(&open), &open, reach);
         self.parts.sync = self.parts.sync.becoming(to, now);
         (from != to).then_some(Event::SyncChanged { from, to })
     }

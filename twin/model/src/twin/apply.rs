@@ -271,11 +271,12 @@ impl Twin {
             path: each.path.clone(),
             reason: each.reason.clone(),
         }));
-        let (all, open) = (self.delta(), self.open_delta());
+        let open = self.open_delta();
+        let agrees = self.agrees(&open);
         self.parts.sync = before
             .sync_from(write.now)
-            .becoming(SyncStatus::of(&all, &open, write.reach), write.now);
-        if all.is_empty() && !before.delta().is_empty() {
+            .becoming(SyncStatus::of(agrees, &open, write.reach), write.now);
+        if agrees && !before.delta().is_empty() {
             events.push(Event::Converged);
         }
         if !open.is_empty() {
