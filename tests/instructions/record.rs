@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, process::Command
 
 use crate::{count, path::Path};
 
-/// By how much a count may differ from what was recorded with the same compiler, in thousandths. The same program on
-/// another processor copies memory in other ways.
+/// By how much a count may differ from what was recorded with the same compiler, in thousandths. What the C library does on
+/// another machine may differ a little.
 const TOLERANCE: u64 = 30;
 
 /// The same with another compiler.
